@@ -1,0 +1,51 @@
+# gatefleet: the few commands. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DURATION ?=
+JSON ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv check test demo lock fmt bench bench-crypto bench-faults clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.done: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gatefleet needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh .ci/packages python3-venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+venv: $(VENV)/.done ## .venv from the lock, and nothing else
+
+check: venv ## format, lint, types, import contracts, fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -m "not real and not slow"
+
+test: venv ## everything, with the real programs (installs their Debian packages when it may)
+	@sh .ci/packages mosquitto postgresql strace socat
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+fmt: venv ## format and sort in place
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+demo: venv ## the reference site, live; DURATION=60 JSON=out.json: no terminal, faults, reconciliation
+	$(BIN)/gatefleet demo $(if $(DURATION),--duration $(DURATION)) $(if $(JSON),--json-file $(JSON))
+
+lock: venv ## resolve the dependencies again
+	$(BIN)/pip install --quiet uv && $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --extra edge --extra central --extra sim --extra dev pyproject.toml -o requirements.lock
+
+clean: ## remove what make made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

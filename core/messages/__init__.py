@@ -1,0 +1,1 @@
+"""The words of the wire: events (past tense), commands (imperative), their envelopes and topics."""

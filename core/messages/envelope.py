@@ -1,0 +1,160 @@
+"""CloudEvents 1.0 in the JSON batch format, with the extension attributes of docs/wire.md.
+
+An edge packs an event before it knows its place in the buffer; the place (`epoch`, `stream`, `seq`) is written in
+front when the entry leaves, so that the bulk of the JSON is made once:
+
+    {"specversion":"1.0","id":E.S.N,"source":EDGE,"epoch":E,"stream":S,"seq":"N",["after":"M",]  <- place
+     "type":..,"time":..,"subject":..,"bootid":..,"monotonic":..,"clocksource":..,"data":{..}}   <- packed
+
+`seq`, `after` and `monotonic` are strings of digits: a CloudEvents integer has 32 bits (CloudEvents 1.0, type system).
+`after` is the seq that this entry follows, written only where the buffer has dropped what stood between.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from core.errors import MessageInvalid
+from core.messages.event import Event, Stream
+
+MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
+"""The most that one unpacked batch may hold: a peer must not make the centre allocate more."""
+
+
+class ClockSource(StrEnum):
+    """What disciplines the edge's clock."""
+
+    NTP = "ntp"
+    GNSS = "gnss"
+    CENTRAL = "central"
+    RTC = "rtc"
+    UNSYNCED = "unsynced"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When something happened, as the edge's own clocks said; raw stamps are never rewritten."""
+
+    wall: datetime
+    """UTC."""
+    monotonic_ms: int
+    boot_id: str
+    source: ClockSource
+    offset_ms: int
+    """What must be added to `wall` to get central's time, as far as the edge knows."""
+    error_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """An event as the buffer keeps it. `key` tells which older `state` entries it supersedes."""
+
+    stream: Stream
+    key: str
+    body: bytes
+
+
+class Envelope(BaseModel):
+    """One CloudEvent as central receives it; `data` is checked against its type apart (`read_event`)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: str = Field(pattern=r"^1\.0$")
+    id: str = Field(max_length=96)
+    source: str = Field(max_length=96)
+    type: str = Field(max_length=128)
+    time: datetime
+    subject: str = Field(max_length=128)
+    epoch: str = Field(max_length=26)
+    stream: Stream
+    seq: int = Field(ge=1)
+    after: int | None = Field(default=None, ge=0)
+    bootid: str = Field(max_length=64)
+    monotonic: int
+    clocksource: ClockSource
+    clockoffset: int
+    clockerror: int
+    data: dict[str, Any]
+
+    @property
+    def follows(self) -> int:
+        """Return the seq this one comes right after."""
+        return self.seq - 1 if self.after is None else self.after
+
+
+_BATCH: Final = TypeAdapter(list[Envelope])
+
+
+def iso_ms(moment: datetime) -> str:
+    """Return RFC 3339 UTC with milliseconds and `Z`."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def pack(event: Event, stamp: Stamp) -> Packed:
+    """Pack an event and its stamp for the buffer."""
+    subject = event.subject()
+    head = {
+        "type": event.TYPE,
+        "time": iso_ms(stamp.wall),
+        "subject": subject,
+        "datacontenttype": "application/json",
+        "bootid": stamp.boot_id,
+        "monotonic": str(stamp.monotonic_ms),
+        "clocksource": stamp.source.value,
+        "clockoffset": stamp.offset_ms,
+        "clockerror": stamp.error_ms,
+    }
+    body = to_json(head)[:-1] + b',"data":' + event.__pydantic_serializer__.to_json(event) + b"}"
+    return Packed(event.STREAM, f"{event.TYPE}:{subject}", body)
+
+
+def place(body: bytes, *, source: str, epoch: str, stream: str, seq: int, after: int) -> bytes:
+    """Return the whole CloudEvent of a packed body at its place."""
+    gap = "" if after == seq - 1 else f'"after":"{after}",'
+    front = (
+        f'{{"specversion":"1.0","id":"{epoch}.{stream}.{seq}","source":"{source}",'
+        f'"epoch":"{epoch}","stream":"{stream}","seq":"{seq}",{gap}'
+    )
+    return front.encode() + body[1:]
+
+
+def join_batch(events: Iterable[bytes]) -> bytes:
+    """Return the CloudEvents JSON batch of whole events."""
+    return b"[" + b",".join(events) + b"]"
+
+
+def read_batch(raw: bytes) -> Sequence[Envelope]:
+    """Read a batch; raise MessageInvalid, naming the first place that is wrong."""
+    if len(raw) > MAX_BATCH_BYTES:
+        raise MessageInvalid(f"a batch of {len(raw)} bytes is over the limit of {MAX_BATCH_BYTES}")
+    try:
+        return _BATCH.validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place_ = ".".join(str(part) for part in first["loc"])
+        raise MessageInvalid(f"not a batch of CloudEvents: {first['msg']}", place=place_ or "batch") from error
+
+
+def read_event(envelope: Envelope) -> Event | None:
+    """Return the typed event; None where the type is unknown here. Raise MessageInvalid where the data does not fit."""
+    kind = Event.KNOWN.get(envelope.type)
+    if kind is None:
+        return None
+    try:
+        return kind.model_validate(envelope.data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise MessageInvalid(
+            f"{envelope.type}: {first['msg']}", place=".".join(str(part) for part in ("data", *first["loc"]))
+        ) from error
+
+
+def packed_event(body: bytes) -> tuple[str, dict[str, Any]]:
+    """Return (type, data) of a packed body, for a technician's eye."""
+    whole = from_json(body)
+    return whole["type"], whole["data"]

@@ -1,0 +1,129 @@
+"""All that a driver's author must read.
+
+A driver is pure: bytes or registers in, facts out; commands in, bytes or writes out. It has no clock, no socket and no
+retry: links talk, the session orders reading, committing and acknowledging, the supervisor decides when to try again.
+
+A stream device (RS-485, TCP, serial text) gives a `Codec`; a register device (Modbus TCP or RTU) gives a `RegisterMap`.
+The package `drivers/<name>/` exports one `DRIVER`; the registry finds it by its name.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from core.messages.commands import DeviceCommand
+from drivers.facts import Fact
+from drivers.profile import Profile
+
+
+class Settings(BaseModel):
+    """What a device's entry in the config may set for its driver, beside `id`, `driver`, `profile`, `link`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A fact; `ack` is written to the device only after everything that follows from the fact is committed."""
+
+    fact: Fact
+    ack: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Bytes to write back at once: they confirm nothing."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Bytes that break the protocol. Counted; the stream goes on at the next frame."""
+
+    detail: str
+    raw: bytes
+
+
+Output = Report | Reply | Rejected
+
+
+class Codec(Protocol):
+    """The protocol of one connection to a stream device; made anew for each connection."""
+
+    def receive(self, data: bytes) -> Sequence[Output]:
+        """Take bytes as they came, in any cut; return what they complete. Never raises for hostile bytes."""
+
+    def send(self, command: DeviceCommand) -> bytes:
+        """Return the bytes of a command; raise Unsupported where the device has none."""
+
+
+class Space(StrEnum):
+    """The four tables of Modbus (Application Protocol V1.1b3, 4.3)."""
+
+    COIL = "coil"
+    DISCRETE = "discrete"
+    HOLDING = "holding"
+    INPUT = "input"
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """A block that is read together. Addresses are as on the wire, from 0."""
+
+    name: str
+    space: Space
+    address: int
+    count: int
+    interval_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write. `function` is the Modbus function code: 5, 6, 15 or 16; a coil's on is 0xFF00 with function 5."""
+
+    function: int
+    address: int
+    values: tuple[int, ...]
+
+
+class RegisterMap(Protocol):
+    """A register device: what to read, what it means, how a command becomes writes."""
+
+    @property
+    def polls(self) -> tuple[Poll, ...]:
+        """Return the blocks to read, with their intervals."""
+
+    def observe(self, poll: Poll, values: Sequence[int]) -> Sequence[Fact]:
+        """Return the facts of one block that was read; raise FrameInvalid where the values cannot be."""
+
+    def writes(self, command: DeviceCommand) -> tuple[Write, ...]:
+        """Return the writes of a command, in order; raise Unsupported where the device has none."""
+
+
+Decode = Callable[[bytes], list[dict[str, Any]]]
+"""Offline decoding for `gatefleet decode`: one connection's bytes, cut anywhere -> reports; raises FrameInvalid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """What a driver declares; its table test fails if it declares more than is tested."""
+
+    name: str
+    kind: str
+    """The word of the glossary for the device: turnstile, reader, ..."""
+    settings: type[Settings]
+    make: Callable[[Profile, Settings], Codec | RegisterMap]
+    commands: frozenset[type[BaseModel]]
+    facts: frozenset[type[Fact]]
+    links: frozenset[str]
+    """Schemes of the links that fit: `tcp`, `serial`, `modbus+tcp`, `modbus+rtu`, `memory`."""
+    decoder: Callable[[Profile | None], Decode] | None = None
+
+
+def command_names(driver: Driver) -> tuple[str, ...]:
+    """Return the verbs that a driver knows, sorted."""
+    return tuple(sorted(kind.__name__ for kind in driver.commands))
