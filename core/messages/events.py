@@ -210,6 +210,19 @@ class EdgeStarted(Event):
         return self.edge
 
 
+class LaneSeen(LaneEvent):
+    """What a lane is and which mode it is in; sent at start and when either changes."""
+
+    STREAM: ClassVar[Stream] = Stream.STATE
+
+    kind: str
+    directions: tuple[Direction, ...]
+    devices: dict[str, str]
+    """Role to device id."""
+    mode: LaneMode
+    ruleset_version: int
+
+
 class DeviceSeen(DeviceEvent):
     """What a device is: the facts an asset record begins with."""
 
