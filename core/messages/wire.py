@@ -48,4 +48,6 @@ class ListAnnouncement(_Words):
     edge: str
     serial: int = Field(ge=1)
     """Grows with each announcement; an edge refuses an older one."""
+    issued_at: datetime
+    """The lists at these versions are the newest as of this moment; their age is counted from it."""
     lists: tuple[Announced, ...]
