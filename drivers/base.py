@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from core.errors import FrameInvalid
 from core.messages.commands import DeviceCommand
 from drivers.facts import Fact
 from drivers.profile import Profile
@@ -127,3 +128,21 @@ class Driver:
 def command_names(driver: Driver) -> tuple[str, ...]:
     """Return the verbs that a driver knows, sorted."""
     return tuple(sorted(kind.__name__ for kind in driver.commands))
+
+
+def codec_decode(codec: Codec) -> Decode:
+    """Return the offline decoding of a codec: facts as dicts; the first rejected frame is raised as FrameInvalid."""
+
+    def decode(data: bytes) -> list[dict[str, Any]]:
+        reports = []
+        for output in codec.receive(data):
+            match output:
+                case Report(fact=fact):
+                    reports.append({"fact": type(fact).__name__, **fact.as_dict()})
+                case Reply(data=reply):
+                    reports.append({"reply": reply.hex()})
+                case Rejected(detail=detail):
+                    raise FrameInvalid(detail)
+        return reports
+
+    return decode

@@ -1,7 +1,7 @@
 """The model of `firmware_profiles/<vendor>/<model>.toml`: data on one device model; a new model is one file."""
 
 import tomllib
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,3 +33,15 @@ def read_profile(text: str, place: str) -> Profile:
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
         raise ConfigInvalid("; ".join(lines), place=place) from error
+
+
+Map = TypeVar("Map", bound=BaseModel)
+
+
+def checked_map(profile: Profile, model: type[Map]) -> Map:
+    """Return the profile's `map` as the driver's model; raise ConfigInvalid with every mistake."""
+    try:
+        return model.model_validate(profile.map)
+    except ValidationError as error:
+        lines = [f"map.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
+        raise ConfigInvalid("; ".join(lines), place=profile.name) from error

@@ -55,6 +55,7 @@ class ReasonCode(StrEnum):
     DEFAULT = "default"
     NO_RECORD = "no_record"
     LANE_LOCKED = "lane_locked"
+    GATE_SILENT = "gate_silent"
 
 
 class Reason(BaseModel):

@@ -1,7 +1,7 @@
 """The two DER forms of SM2 (GM/T 0009-2012 section 7), for peers that speak them; inside, all is raw.
 
-    signature   SEQUENCE { INTEGER r, INTEGER s }                                     <-> r || s
-    ciphertext  SEQUENCE { INTEGER x, INTEGER y, OCTET STRING C3, OCTET STRING C2 }   <-> 04 || x || y || C3 || C2
+signature   SEQUENCE { INTEGER r, INTEGER s }                                     <-> r || s
+ciphertext  SEQUENCE { INTEGER x, INTEGER y, OCTET STRING C3, OCTET STRING C2 }   <-> 04 || x || y || C3 || C2
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ _SEQUENCE: Final = 0x30
 
 
 def signature_to_der(raw: bytes) -> bytes:
-    """r || s of 64 bytes as DER with the shortest integers."""
+    """DER of the 64 bytes r || s, with the shortest integers."""
     return _element(_SEQUENCE, _integer(raw[:32]) + _integer(raw[32:]))
 
 
@@ -26,7 +26,7 @@ def signature_from_der(der: bytes) -> bytes:
 
 
 def ciphertext_to_der(raw: bytes) -> bytes:
-    """04 || x || y || C3 || C2 as DER."""
+    """DER of 04 || x || y || C3 || C2."""
     x, y, c3, c2 = raw[1:33], raw[33:65], raw[65:97], raw[97:]
     return _element(_SEQUENCE, _integer(x) + _integer(y) + _element(_OCTETS, c3) + _element(_OCTETS, c2))
 

@@ -28,10 +28,13 @@ class PublicKey:
     raw: bytes
 
     def __post_init__(self) -> None:
-        if self.suite == "sm":
-            sm2_curve.check_point(self.raw)
-        else:
-            ed25519_point.check_point(self.raw)
+        match self.suite:
+            case "sm":
+                sm2_curve.check_point(self.raw)
+            case "intl":
+                ed25519_point.check_point(self.raw)
+            case _:
+                raise KeyInvalid(f"there is no suite {self.suite!r}")
 
     @property
     def text(self) -> str:
@@ -47,10 +50,13 @@ class PrivateKey:
     raw: bytes
 
     def __post_init__(self) -> None:
-        if self.suite == "sm":
-            sm2_curve.check_scalar(self.raw)
-        else:
-            ed25519_point.check_seed(self.raw)
+        match self.suite:
+            case "sm":
+                sm2_curve.check_scalar(self.raw)
+            case "intl":
+                ed25519_point.check_seed(self.raw)
+            case _:
+                raise KeyInvalid(f"there is no suite {self.suite!r}")
 
     def __repr__(self) -> str:
         return f"PrivateKey(suite={self.suite!r}, raw=<secret>)"
@@ -68,6 +74,12 @@ def load_public(text: str) -> PublicKey:
 def load_private(text: str) -> PrivateKey:
     """Read `PrivateKey.secret_text`; KeyInvalid says what is wrong without repeating it."""
     return PrivateKey(*_read(text, "priv"))
+
+
+def check_suite(key: PublicKey | PrivateKey, suite: SuiteName) -> None:
+    """KeyInvalid unless the key is of that suite."""
+    if key.suite != suite:
+        raise KeyInvalid(f"a key of suite {key.suite} in suite {suite}")
 
 
 def sm2_public_from_point(point: bytes) -> PublicKey:

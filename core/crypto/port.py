@@ -30,9 +30,11 @@ class Provenance:
 class Hasher(Protocol):
     """A running hash for content that comes in pieces."""
 
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes, /) -> None:
+        """Take the next piece."""
 
-    def digest(self) -> bytes: ...
+    def digest(self) -> bytes:
+        """32 bytes over all pieces so far."""
 
 
 class Suite(Protocol):
@@ -43,7 +45,8 @@ class Suite(Protocol):
     """
 
     @property
-    def name(self) -> SuiteName: ...
+    def name(self) -> SuiteName:
+        """Which suite this is, as keys name it."""
 
     def hash(self, data: bytes) -> bytes:
         """32 bytes: SM3 or SHA-256."""
@@ -92,7 +95,7 @@ class Sm2Provider(Protocol):
         """The 64 bytes x || y of the public point."""
 
     def sign(self, private: PrivateKey, digest: bytes) -> bytes:
-        """r || s, each padded to 32 bytes."""
+        """The 64 bytes r || s, each half left-padded."""
 
     def verify(self, public: PublicKey, digest: bytes, signature: bytes) -> bool:
         """Whether r || s, both in 1..n-1, fits."""

@@ -7,8 +7,8 @@
                       birth-CSexpiryCnatoptional2--C
                       SURNAME<<GIVEN<NAMES<<<<<<<<<<
 
-A filler counts 0, a digit itself, a letter 10 to 35; weights 7 3 1; visas have no composite digit. Two signs whose values
-differ by ten (0, A, K, U and the filler) look alike to a check digit: it cannot tell them apart.
+A filler counts 0, a digit itself, a letter 10 to 35; weights 7 3 1; visas have no composite digit. Signs whose
+values differ by ten or twenty (A, K, U; also 0 and the filler) look alike to a check digit: it cannot tell them apart.
 """
 
 import re
@@ -104,7 +104,7 @@ LAYOUTS: Mapping[str, _Layout] = {
 
 @dataclass(frozen=True, slots=True)
 class Mrz:
-    """One zone as read. Dates are YYMMDD as on the document; fields that the format lacks are None; `repr` names nobody."""
+    """One zone as read; dates are YYMMDD, fields that the format lacks are None; `repr` names nobody."""
 
     format: str
     type: str
@@ -158,7 +158,10 @@ def parse_mrz(lines: Sequence[str]) -> Mrz:
         raw = _long_number(raw, layout.overflow)
     checks = _checks(raw, found, layout)
     surname, given = _names(raw["names"])
-    problems = (*_broken_rules(raw), *(f"check digit of {key} does not fit" for key, good in checks.items() if not good))
+    problems = (
+        *_broken_rules(raw),
+        *(f"check digit of {key} does not fit" for key, good in checks.items() if not good),
+    )
     return Mrz(
         format=name,
         type=raw["type"].rstrip("<"),
@@ -196,7 +199,9 @@ def full_date(yymmdd: str, pivot_today: date, kind: Literal["birth", "expiry"]) 
 def _format_of(lines: tuple[str, ...]) -> str:
     widths = [len(line) for line in lines]
     if any(not re.fullmatch(r"[A-Z0-9<]*", line) for line in lines):
-        raise DocumentInvalid("a machine-readable zone has only A-Z, 0-9 and <", cure="clean the reader's glass, read again")
+        raise DocumentInvalid(
+            "a machine-readable zone has only A-Z, 0-9 and <", cure="clean the reader's glass, read again"
+        )
     if widths == [30, 30, 30]:
         return "TD1"
     if widths == [44, 44]:

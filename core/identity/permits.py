@@ -1,8 +1,8 @@
 """Permits and cards of the two systems: what their numbers look like, and what little they can prove.
 
-      H12345678 [01]   Home Return Permit of a Hong Kong (H) or Macao (M) resident; 8 lifetime digits; the card of 1999 adds
-                       two digits that count its renewals, the card of 2013 has them apart (MPS notice of 2010)
-      C12345678        mainland resident's permit for Hong Kong and Macao; since 2018 also C + letter + 7 digits, no I or O
+      H12345678 [01]   Home Return Permit of a Hong Kong (H) or Macao (M) resident; 8 lifetime digits; the card of 1999
+                       adds two digits that count its renewals, the card of 2013 has them apart (MPS notice of 2010)
+      C12345678        mainland resident's permit for Hong Kong and Macao; since 2018 also C + letter (no I, O) + 7 digits
       12345678         Taiwan compatriot permit, card of 2015: 8 lifetime digits
       1234567(8)       Macao resident card (BIR), begins with 1, 5 or 7; how its check digit is made is not public
       A123456(3)       Hong Kong identity card: one or two letters, weights 9 to 2, mod 11, A for ten, a blank counts 36
@@ -87,8 +87,12 @@ _FORMS: Mapping[PermitKind, re.Pattern[str]] = {
     PermitKind.HOME_RETURN: re.compile(r"(?P<place>[HM])(?P<life>[0-9]{8})(?P<reissue>[0-9]{2})?"),
     PermitKind.EXIT_HK_MACAO: re.compile(r"C(?:[0-9]|[A-HJ-NP-Z])[0-9]{7}"),
     PermitKind.TAIWAN_COMPATRIOT: re.compile(r"[0-9]{8}"),
-    PermitKind.MACAO_BIR: re.compile(r"(?P<first>[157])/?(?P<rest>[0-9]{6})(?P<mark>[(/-])?(?P<check>[0-9])(?(mark)\)?)"),
-    PermitKind.HKID: re.compile(r"(?P<prefix>[A-Z]{1,2})(?P<digits>[0-9]{6})(?P<mark>[(/-])?(?P<check>[0-9A])(?(mark)\)?)"),
+    PermitKind.MACAO_BIR: re.compile(
+        r"(?P<first>[157])/?(?P<rest>[0-9]{6})(?P<mark>[(/-])?(?P<check>[0-9])(?(mark)\)?)"
+    ),
+    PermitKind.HKID: re.compile(
+        r"(?P<prefix>[A-Z]{1,2})(?P<digits>[0-9]{6})(?P<mark>[(/-])?(?P<check>[0-9A])(?(mark)\)?)"
+    ),
 }
 _READERS = {
     PermitKind.HOME_RETURN: _home_return,

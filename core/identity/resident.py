@@ -14,6 +14,12 @@ from enum import StrEnum
 
 from core.identity.text import shorten, squeeze
 
+PROVINCE_CODES = frozenset(
+    str(code)
+    for first, last in ((11, 15), (21, 23), (31, 37), (41, 46), (50, 54), (61, 65), (71, 71), (81, 83), (90, 99))
+    for code in range(first, last + 1)
+)
+"""How numbers begin; a hint that a text is one, never a ground to refuse it."""
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10X98765432"
 _OLDEST_YEAR = 1800
@@ -39,10 +45,12 @@ _BY_PREFIX = {
 
 @dataclass(frozen=True, slots=True)
 class ResidentId:
-    """A number as read; `birth` (YYYYMMDD) and `sex` (M, F) stand also when the number is wrong, as far as it has them."""
+    """A number as read; `birth` (YYYYMMDD) and `sex` (M, F) stand, as far as it has them, also when it is wrong."""
 
     valid: bool
     birth: str = field(default="", repr=False)
+    birth_ok: bool = False
+    """Whether `birth` is in the calendar."""
     sex: str = ""
     check_ok: bool = False
     """True for the old form too, which has no check digit to be wrong."""
@@ -79,14 +87,16 @@ def _kind(number: str) -> ResidentKind:
 
 def _read(body: str, check: str, kind: ResidentKind) -> ResidentId:
     birth, computed = body[6:14], resident_check(body)
+    birth_ok = _is_date(birth)
     problems = []
-    if not _is_date(birth):
+    if not birth_ok:
         problems.append("birth is not a date")
     if check != computed:
         problems.append("check digit does not fit")
     return ResidentId(
         valid=not problems,
         birth=birth,
+        birth_ok=birth_ok,
         sex="M" if int(body[16]) % 2 else "F",
         check_ok=check == computed,
         check_computed=computed,

@@ -85,7 +85,10 @@ class PassageCleared(LaneEvent):
     attempt: str
     direction: Direction
     subject_token: str
+    opened_ms: float
+    """From the credential to the gate command, commit included."""
     duration_ms: int
+    """From the gate command to the passage."""
     recovered: bool = False
     """True when found after a restart by the gate's own counter."""
 
