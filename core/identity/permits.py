@@ -2,7 +2,7 @@
 
       H12345678 [01]   Home Return Permit of a Hong Kong (H) or Macao (M) resident; 8 lifetime digits; the card of 1999
                        adds two digits that count its renewals, the card of 2013 has them apart (MPS notice of 2010)
-      C12345678        mainland resident's permit for Hong Kong and Macao; since 2018 also C + letter (no I, O) + 7 digits
+      C12345678        mainland resident's permit for Hong Kong and Macao; since 2018 also C, letter (no I, O), 7 digits
       12345678         Taiwan compatriot permit, card of 2015: 8 lifetime digits
       1234567(8)       Macao resident card (BIR), begins with 1, 5 or 7; how its check digit is made is not public
       A123456(3)       Hong Kong identity card: one or two letters, weights 9 to 2, mod 11, A for ten, a blank counts 36

@@ -245,7 +245,7 @@ _CONFUSABLE = frozenset(frozenset(pair) for pair in ("O0", "I1", "B8", "S5", "Z2
 
 
 def confusable_distance(a: str, b: str) -> int:
-    """Return 0 for one plate; each confusable sign (O/0, I/1, B/8, S/5, Z/2, D/0, 粤/澳) adds 1, other edits PLAIN_EDIT.
+    """Return 0 for one plate; a confusable sign (O/0, I/1, B/8, S/5, Z/2, D/0, 粤/澳) adds 1, other edits PLAIN_EDIT.
 
     Only for hits that alert or divert. Below PLAIN_EDIT the two differ in confusable signs alone.
     """

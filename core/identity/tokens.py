@@ -2,7 +2,8 @@
 
       token    = kind letter + base64url(HMAC(key, message)), 44 characters, no padding
       message  = "gatefleet/token/v1" NUL domain NUL normal identifier, its parts parted by NUL:
-                 doc NUL issuer NUL number, resident NUL number18, permit NUL kind NUL number, plate NUL text, qr NUL text
+                 doc NUL issuer NUL number, resident NUL number18, permit NUL kind NUL number,
+                 plate NUL text, qr NUL text
 
 Promises:
 1. One identifier has one token, whichever reader sent it and in whatever case, width, padding or form.

@@ -80,7 +80,7 @@ class PassageDecided(LaneEvent):
 
 
 class PassageCleared(LaneEvent):
-    """A released traveller is through."""
+    """A released traveller is through. `subject_token` is empty when a person opened the gate by hand."""
 
     attempt: str
     direction: Direction
@@ -131,6 +131,7 @@ class LaneModeChanged(LaneEvent):
 class GateOperated(LaneEvent):
     """A person opened a gate by hand for one passage (audit)."""
 
+    attempt: str
     action: str
     actor: str
     reason: str

@@ -1,0 +1,1 @@
+"""Lanes: what people and vehicles meet. Pure state machines; time is an argument."""
