@@ -59,7 +59,7 @@ class Asker(Protocol):
         """Return the frame to send, and forget whatever came before."""
 
     def receive(self, data: bytes) -> bytes | None:
-        """Take bytes as they came; return the PDU of the answer when it is whole; raise FrameInvalid if it is garbled."""
+        """Take bytes as they came; return the answer's PDU once it is whole; raise FrameInvalid if it is garbled."""
 
     def give_up(self) -> None:
         """End the question without an answer, and count what came instead."""
@@ -88,7 +88,7 @@ class RtuAsker:
         return rtu_frame(unit, question.pdu)
 
     def receive(self, data: bytes) -> bytes | None:
-        """Take bytes as they came; return the PDU of the answer when it is whole; raise FrameInvalid if it is garbled."""
+        """Take bytes as they came; return the answer's PDU once it is whole; raise FrameInvalid if it is garbled."""
         self._buffer += data
         if len(self._buffer) > _KEPT:
             del self._buffer[:-_KEPT]
@@ -150,7 +150,7 @@ class AsciiAsker:
         return ascii_frame(question.unit, question.pdu)
 
     def receive(self, data: bytes) -> bytes | None:
-        """Take bytes as they came; return the PDU of the answer when it is whole; raise FrameInvalid if it is garbled."""
+        """Take bytes as they came; return the answer's PDU once it is whole; raise FrameInvalid if it is garbled."""
         answer: bytes | None = None
         garbled = self.garbled
         for found in self._reader.receive(data):
@@ -189,17 +189,19 @@ class TcpAsker:
 
     def ask(self, question: Question) -> bytes:
         """Return the frame to send, and forget whatever came before."""
+        self.give_up()
         self._question = question
         self._transaction = (self._transaction + 1) & 0xFFFF
         return tcp_frame(self._transaction, question.unit, question.pdu)
 
     def receive(self, data: bytes) -> bytes | None:
-        """Take bytes as they came; return the PDU of the answer when it is whole; raise FrameInvalid if it is garbled."""
+        """Take bytes as they came; return the answer's PDU once it is whole; raise FrameInvalid if it is garbled."""
         buffer = self._buffer
         buffer += data
         while len(buffer) >= 6:
             if fault := mbap_fault(buffer[:6]):
-                return self._garble(fault)
+                self._garble(fault)
+                return None
             end = 6 + (buffer[4] << 8 | buffer[5])
             if len(buffer) < end:
                 return None
@@ -208,15 +210,17 @@ class TcpAsker:
             asked = self._question
             if asked and transaction == self._transaction and unit == asked.unit:
                 if not fits(asked, pdu):
-                    return self._garble(f"answer {pdu[:8].hex()} does not fit function {asked.pdu[0]}")
+                    self._garble(f"answer {pdu[:8].hex()} does not fit function {asked.pdu[0]}")
                 self._question = None
                 return pdu
             self.mismatches += 1
         return None
 
     def give_up(self) -> None:
-        """End the question; the beginning of an answer that is still coming stays, to be dropped whole."""
+        """End the question without an answer, and count what came instead."""
         self._question = None
+        self.garbled += bool(self._buffer)
+        self._buffer.clear()
 
     def _garble(self, why: str) -> None:
         self._buffer.clear()

@@ -4,8 +4,8 @@
     ASCII   ':' | hex of unit, PDU, lrc | CR LF                              Modbus over Serial Line V1.02, 2.5.2
     TCP     transaction u16 | 0 u16 | length u16 | unit u8 | PDU             Messaging on TCP/IP V1.0b, 3.1.3
 
-A reader's promises: it never raises for hostile bytes, never keeps more than one frame's size of them, and after garbage
-finds the next good frame. RTU frames are complete by their length, never by a gap: USB adapters deliver in lumps.
+A reader's promises: it never raises for hostile bytes, never keeps more than one frame's size of them, and after
+garbage finds the next good frame. RTU frames are complete by their length, never by a gap: USB adapters deliver in lumps.
 """
 
 import struct
@@ -159,7 +159,7 @@ class AsciiReader:
         if len(self._buffer) > MAX_ASCII:
             found.append(Rejected("no end of line within the size of a frame", bytes(self._buffer[:_RAW_KEPT])))
             start = self._buffer.rfind(b":")
-            del self._buffer[: start if 0 <= start and len(self._buffer) - start <= MAX_ASCII else None]
+            del self._buffer[: start if start >= 0 and len(self._buffer) - start <= MAX_ASCII else None]
         return found
 
     def flush(self) -> list[Adu | Rejected]:

@@ -6,7 +6,8 @@
     23      fc | read address, count | write address, count | bytes u8 | values     fc | bytes u8 | registers
     no      -                                                 fc | 0x80 | exception u8
 
-A PDU that breaks the protocol cannot be built: its constructor raises FrameInvalid. Addresses are as on the wire, from 0.
+A PDU that breaks the protocol cannot be built: its constructor raises FrameInvalid. Addresses are as on the wire,
+from 0.
 """
 
 import struct
@@ -31,10 +32,14 @@ REFUSED: Final = 0x80
 
 COIL_ON: Final = 0xFF00
 MAX_PDU: Final = 253
-MAX_READ: Final = {1: 2000, 2: 2000, 3: 125, 4: 125, 23: 125}
-MAX_WRITE: Final = {15: 1968, 16: 123, 23: 121}
+MAX_READ: Final = {1: 2000, 2: 2000, 3: 125, 4: 125}
+MAX_WRITE: Final = {15: 1968, 16: 123}
+MAX_READ_WRITE: Final = (125, 121)
+MAX_ANSWER_BYTES: Final = 250
 FUNCTIONS: Final = frozenset({1, 2, 3, 4, 5, 6, 15, 16, 23})
 BIT_FUNCTIONS: Final = frozenset({1, 2, 15})
+COUNTED_ANSWERS: Final = frozenset({1, 2, 3, 4, 23})
+"""Functions whose answer tells its own byte count."""
 FUNCTION_OF: Final = {Space.COIL: 1, Space.DISCRETE: 2, Space.HOLDING: 3, Space.INPUT: 4}
 
 EXCEPTIONS: Final = {
@@ -113,8 +118,8 @@ class ReadWrite:
     function: int = READ_WRITE
 
     def __post_init__(self) -> None:
-        _check_block(READ_WRITE, self.read_address, self.read_count, MAX_READ[READ_WRITE])
-        _check_block(READ_WRITE, self.write_address, len(self.write_values), MAX_WRITE[READ_WRITE])
+        _check_block(READ_WRITE, self.read_address, self.read_count, MAX_READ_WRITE[0])
+        _check_block(READ_WRITE, self.write_address, len(self.write_values), MAX_READ_WRITE[1])
         _check_words(self.write_values)
 
     def encode(self) -> bytes:
@@ -131,6 +136,9 @@ class BitsRead:
     function: int
     bits: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        _check_answer(self.function <= READ_DISCRETES, (len(self.bits) + 7) // 8)
+
     def encode(self) -> bytes:
         """Return the bytes."""
         data = pack_bits(self.bits)
@@ -143,6 +151,10 @@ class RegistersRead:
 
     function: int
     registers: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _check_answer(self.function in COUNTED_ANSWERS - BIT_FUNCTIONS, 2 * len(self.registers))
+        _check_words(self.registers)
 
     def encode(self) -> bytes:
         """Return the bytes."""
@@ -157,6 +169,9 @@ class Written:
     address: int
     count: int
 
+    def __post_init__(self) -> None:
+        _check_block(self.function, self.address, self.count, MAX_WRITE.get(self.function, 0))
+
     def encode(self) -> bytes:
         """Return the bytes."""
         return struct.pack(">BHH", self.function, self.address, self.count)
@@ -168,6 +183,10 @@ class Refusal:
 
     function: int
     code: int
+
+    def __post_init__(self) -> None:
+        if self.function not in FUNCTIONS or not 1 <= self.code <= 255:
+            raise FrameInvalid(f"no exception {self.code} of function {self.function}")
 
     def encode(self) -> bytes:
         """Return the bytes."""
@@ -201,13 +220,13 @@ def response_size(head: Sequence[int]) -> int | None:
         return 2
     if function not in FUNCTIONS:
         raise FrameInvalid(f"function {function} is not one that is spoken here")
-    if function not in MAX_READ:
+    if function not in COUNTED_ANSWERS:
         return 5
     if len(head) < 2:
         return None
-    if head[1] == 0 or (function not in BIT_FUNCTIONS and head[1] % 2):
+    if not 1 <= head[1] <= MAX_ANSWER_BYTES or (function not in BIT_FUNCTIONS and head[1] % 2):
         raise FrameInvalid(f"byte count {head[1]} cannot be an answer to function {function}")
-    return _within(2 + head[1])
+    return 2 + head[1]
 
 
 def parse_request(pdu: bytes) -> Request:
@@ -236,9 +255,9 @@ def parse_response(pdu: bytes) -> Response:
     function = pdu[0]
     if function & REFUSED:
         return Refusal(function & 0x7F, pdu[1])
-    if function in BIT_FUNCTIONS and function in MAX_READ:
+    if function <= READ_DISCRETES:
         return BitsRead(function, unpack_bits(pdu[2:], 8 * pdu[1]))
-    if function in MAX_READ:
+    if function in COUNTED_ANSWERS:
         return RegistersRead(function, unpack_registers(pdu[2:]))
     if function in MAX_WRITE:
         return Written(*struct.unpack(">BHH", pdu))
@@ -330,6 +349,11 @@ def _check_block(function: int, address: int, count: int, limit: int) -> None:
         raise FrameInvalid(f"address {address} with count {count} passes 65535")
 
 
+def _check_answer(fits: bool, size: int) -> None:
+    if not fits or not 1 <= size <= MAX_ANSWER_BYTES:
+        raise FrameInvalid(f"no function answers so with {size} bytes")
+
+
 def _check_words(values: Sequence[int]) -> None:
     if any(not 0 <= value <= 0xFFFF for value in values):
         raise FrameInvalid("a value is not 0..65535")
@@ -346,7 +370,7 @@ def short_text(pdu: bytes, size: int | None) -> str:
     """Return how a PDU is cut off; `size` is what its head promises, None if it does not yet."""
     if size is None or not pdu:
         return f"short frame: {len(pdu)} bytes do not tell its size"
-    if pdu[0] in MAX_READ and size != 5:
+    if pdu[0] in COUNTED_ANSWERS and size != 5:
         return f"short frame: byte count says {size - 2} data bytes, {len(pdu) - 2} came"
     return f"short frame: function {pdu[0]} has {size} bytes, {len(pdu)} came"
 
