@@ -142,10 +142,9 @@ def parse_plate(text: str) -> Plate:
     for form, kind in _DASHED:
         if fitted := _fit(dashed, form):
             return _accepted(fitted.replace("-", ""), kind, PlateRegion.MO)
-    for repair in (False, True):
-        for form, kind, region in _FORMS:
-            if fitted := _fit(plain, form, repair=repair):
-                return _accepted(fitted, kind, region)
+    for form, kind, region in _FORMS:
+        if fitted := _fit(plain, form):
+            return _accepted(fitted, kind, region)
     return Plate(valid=False, text=plain, problem=_why_not(plain))
 
 
@@ -155,14 +154,14 @@ def _accepted(text: str, kind: PlateKind, region: PlateRegion) -> Plate:
     return Plate(valid=True, text=text, kind=kind, region=region)
 
 
-def _fit(text: str, form: str, *, repair: bool = False) -> str:
-    """Return the text as this form has it, or nothing."""
+def _fit(text: str, form: str) -> str:
+    """Return the text as this form has it, mended where it must be, or nothing."""
     if len(text) != len(form):
         return ""
     signs = []
     for sign, slot in zip(text, form, strict=True):
         allowed = _SLOTS.get(slot, slot)
-        fixed = _REPAIRS.get(sign, sign) if repair and sign not in allowed else sign
+        fixed = sign if sign in allowed else _REPAIRS.get(sign, sign)
         if fixed not in allowed:
             return ""
         signs.append(fixed)
@@ -241,7 +240,11 @@ class PlateSet:
 
 PLAIN_EDIT = 3
 """What a changed, lost or added sign costs that no camera confuses; a confusable one costs 1."""
-_CONFUSABLE = frozenset(frozenset(pair) for pair in ("O0", "I1", "B8", "S5", "Z2", "D0", "粤澳"))
+_PAIRS = ("O0", "I1", "B8", "S5", "Z2", "D0", "粤澳")
+_CONFUSABLE = frozenset(frozenset(pair) for pair in _PAIRS)
+_CONFUSED_WITH = {
+    sign: tuple(pair.replace(sign, "") for pair in _PAIRS if sign in pair) for sign in sorted(set("".join(_PAIRS)))
+}
 
 
 def confusable_distance(a: str, b: str) -> int:
@@ -257,3 +260,17 @@ def confusable_distance(a: str, b: str) -> int:
             swap = 0 if sign == other else 1 if frozenset((sign, other)) in _CONFUSABLE else PLAIN_EDIT
             row.append(min(above[column] + swap, above[column + 1] + PLAIN_EDIT, row[column] + PLAIN_EDIT))
     return row[-1]
+
+
+def confusable_variants(text: str) -> tuple[str, ...]:
+    """Return the normal forms one confusable sign away from a reading: what a list of tokens is asked.
+
+    At most two for each sign; one that the grammar mends back to the reading itself is not listed.
+    """
+    read = parse_plate(text).text
+    swapped = (
+        read[:place] + other + read[place + 1 :]
+        for place, sign in enumerate(read)
+        for other in _CONFUSED_WITH.get(sign, ())
+    )
+    return tuple(sorted({parse_plate(variant).text for variant in swapped} - {read}))

@@ -170,6 +170,7 @@ class PersonHints:
     birth: str = field(default="", repr=False)
     sex: str = ""
     expiry: str = ""
+    """Empty also if the document says that it never expires."""
     document: str = ""
     """passport, visa, identity_card, or the kind of resident number or permit."""
 
@@ -201,11 +202,8 @@ _ZONE_KINDS = {"P": "passport", "V": "visa", "I": "identity_card", "A": "identit
 
 def _identify_zone(text: str) -> Identified | None:
     lines = mrz_lines(text)
-    if (
-        "<<" not in text
-        or len(lines) not in (2, 3)
-        or not all(re.fullmatch(r"[A-Z0-9<]{25,48}", line) for line in lines)
-    ):
+    shaped = len(lines) in (2, 3) and all(re.fullmatch(r"[A-Z0-9<]{25,48}", line) for line in lines)
+    if not shaped or not any("<<" in line for line in lines):
         return None
     try:
         zone = parse_mrz(lines)
@@ -215,8 +213,9 @@ def _identify_zone(text: str) -> Identified | None:
         natural = _document_identifier(zone.issuer, zone.number)
     except IdentifierRefused:
         natural = ""
+    expiry = zone.expiry if zone.expiry.strip("<") else ""
     document = _ZONE_KINDS.get(zone.type[:1], "travel_document")
-    hints = PersonHints(zone.nationality, zone.birth, zone.sex, zone.expiry, document)
+    hints = PersonHints(zone.nationality, zone.birth, zone.sex, expiry, document)
     return Identified(TokenKind.DOCUMENT, natural, hints, "; ".join(zone.problems))
 
 
