@@ -8,7 +8,7 @@ Promises
 """
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from core.errors import FrameInvalid
 from drivers.modbus_framing import (
@@ -50,6 +50,8 @@ def question(unit: int, request: Request) -> Question:
 class Asker(Protocol):
     """One connection, one question at a time."""
 
+    numbered: ClassVar[bool]
+    """Answers bear the number of their question, and unit 0 is a unit like others; else it is everybody."""
     mismatches: int
     """Good frames that were not the answer, since the connection began: late, or another's."""
     garbled: int
@@ -67,6 +69,8 @@ class Asker(Protocol):
 
 class RtuAsker:
     """Questions in RTU frames: the answer is found by its known beginning and size, also behind noise."""
+
+    numbered: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.mismatches = 0
@@ -137,6 +141,8 @@ class RtuAsker:
 class AsciiAsker:
     """Questions in ASCII frames."""
 
+    numbered: ClassVar[bool] = False
+
     def __init__(self) -> None:
         self.mismatches = 0
         self.garbled = 0
@@ -179,6 +185,8 @@ class AsciiAsker:
 
 class TcpAsker:
     """Questions in TCP frames, each with a transaction of its own."""
+
+    numbered: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.mismatches = 0

@@ -5,7 +5,8 @@
     TCP     transaction u16 | 0 u16 | length u16 | unit u8 | PDU             Messaging on TCP/IP V1.0b, 3.1.3
 
 A reader's promises: it never raises for hostile bytes, never keeps more than one frame's size of them, and after
-garbage finds the next good frame. RTU frames are complete by their length, never by a gap: USB adapters deliver in lumps.
+garbage finds the next good frame. RTU frames are complete by their length, never by a gap: USB adapters deliver in
+lumps.
 """
 
 import struct
@@ -103,12 +104,7 @@ class RtuReader:
         return self._read(at_end=False)
 
     def flush(self) -> list[Adu | Rejected]:
-        """Give up waiting; a whole remainder with a good CRC is a frame, whatever its function."""
-        rest = self._buffer
-        if 4 <= len(rest) <= MAX_RTU and crc16(rest) == 0:
-            found = [*self._garbage.end(), Adu(rest[0], bytes(rest[1:-2]))]
-            rest.clear()
-            return found
+        """Give up waiting for the rest of a frame."""
         return self._read(at_end=True)
 
     def _read(self, *, at_end: bool) -> list[Adu | Rejected]:
@@ -116,6 +112,8 @@ class RtuReader:
         buffer, start = self._buffer, 0
         while start < len(buffer):
             size = self._good_size(buffer[start : start + MAX_RTU])
+            if start == 0 and (size == 0 or (size is None and at_end)):
+                size = self._whole_size()
             if size is None and not at_end:
                 break
             if size:
@@ -126,6 +124,11 @@ class RtuReader:
                 start += 1
         del buffer[:start]
         return found + (self._garbage.end() if at_end else self._garbage.overflow())
+
+    def _whole_size(self) -> int:
+        """Return the size of all that is here if that is one frame of a function that is not spoken here, else 0."""
+        whole = 4 <= len(self._buffer) <= MAX_RTU and crc16(self._buffer) == 0
+        return len(self._buffer) if whole else 0
 
     def _good_size(self, window: bytearray) -> int | None:
         """Return the size of the good frame that begins here, 0 if there is none, None if more bytes must tell."""

@@ -185,7 +185,7 @@ class Refusal:
     code: int
 
     def __post_init__(self) -> None:
-        if self.function not in FUNCTIONS or not 1 <= self.code <= 255:
+        if not 1 <= self.function <= 127 or not 1 <= self.code <= 255:
             raise FrameInvalid(f"no exception {self.code} of function {self.function}")
 
     def encode(self) -> bytes:

@@ -1,7 +1,7 @@
 """Which code serves a suite: probed at first use with known answers, never assumed from a version number."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -42,12 +42,12 @@ def make_intl() -> Suite:
     return IntlSuite()
 
 
-def choose_sm2(wanted: ProviderName, libraries: Iterable[str] = libcrypto.LIBRARIES) -> tuple[Sm2Provider, str]:
-    """The provider to use and the reason: libcrypto if it passes its probe, else gmssl, unless one was asked for."""
+def choose_sm2(wanted: ProviderName, fast: Callable[[], Sm2Provider] = libcrypto.open_sm2) -> tuple[Sm2Provider, str]:
+    """The provider to use and the reason: `fast` if it passes its probe, else gmssl, unless one was asked for."""
     if wanted == "gmssl":
         return _gmssl(), "asked for"
     try:
-        provider = libcrypto.LibcryptoSm2(libcrypto.load(libraries))
+        provider = fast()
         probe_sm2(provider)
     except CryptoUnavailable as missing:
         if wanted == "libcrypto":

@@ -21,9 +21,9 @@ def check_point(raw: bytes) -> None:
     """KeyInvalid unless the bytes are a canonical point; one of small order would verify what nobody signed."""
     if len(raw) != 32:
         raise KeyInvalid(f"an Ed25519 public key is 32 bytes, not {len(raw)}")
-    y, sign = int.from_bytes(raw, "little") & (1 << 255) - 1, raw[31] >> 7
+    y = int.from_bytes(raw, "little") & (1 << 255) - 1
     x = _x_of(y)
-    if y >= P or x is None or (x == 0 and sign):
+    if y >= P or x is None:
         raise KeyInvalid("the Ed25519 point is not on the curve")
     if _has_small_order(x, y):
         raise KeyInvalid("the Ed25519 point has a small order")

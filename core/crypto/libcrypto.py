@@ -221,6 +221,11 @@ class LibcryptoSm2:
         return result
 
 
+def open_sm2() -> LibcryptoSm2:
+    """SM2 by this machine's libcrypto, not yet probed; CryptoUnavailable if there is none."""
+    return LibcryptoSm2(load())
+
+
 def _file_of(library: ctypes.CDLL) -> str:
     """The file that the loader took, as far as the C library tells."""
     symbol = _Symbol()

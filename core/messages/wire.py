@@ -40,6 +40,8 @@ class Announced(_Words):
     size: int = Field(ge=0, le=512 * 1024 * 1024)
     path: str = Field(max_length=256)
     delta_path: str = Field(default="", max_length=256)
+    delta_from: int = 0
+    """The version that the delta at `delta_path` follows; an edge on another version takes the whole content."""
 
 
 class ListAnnouncement(_Words):

@@ -115,6 +115,6 @@ DRIVER = Driver(
     make=_make,
     commands=frozenset(),
     facts=frozenset({CredentialRead}),
-    links=frozenset({"tcp", "serial", "memory"}),
+    links=frozenset({"tcp", "tcp-server", "serial"}),
     decoder=_decoder,
 )

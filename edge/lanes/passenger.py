@@ -103,9 +103,10 @@ class PassengerLane:
         self._pending = shown
         self.state = State.RECORDING
         if shown.decision.effect is Effect.RELEASE:
-            held = Open(attempt=shown.attempt, direction=shown.direction, token=shown.token, read_ms=shown.read_ms)
+            held = Open(attempt=shown.attempt, direction=shown.direction, token=shown.token)
             self.memo = self.memo.model_copy(update={"open": held})
-        return (Commit((self._decided(shown),), answer=True),)
+        decided = self._decided(shown)
+        return (Commit((decided,), answer=True, otherwise=(self._undurable(decided),)),)
 
     def _lane_says(self, decision: Decision) -> Decision:
         if self.memo.mode is LaneMode.LOCKED:
@@ -125,6 +126,13 @@ class PassengerLane:
             return (ToGate(OpenGate(direction=shown.direction), answer=True),)
         self._to_idle()
         return ()
+
+    def _undurable(self, decided: PassageDecided) -> PassageDecided:
+        """Return the decision as it stands where it cannot be made durable."""
+        if decided.effect is not Effect.RELEASE or self.settings.when_unrecordable == "release":
+            return decided.model_copy(update={"unrecorded": True})
+        reasons = (*_because(ReasonCode.NO_RECORD, Effect.REFUSE), *decided.reasons)
+        return decided.model_copy(update={"effect": Effect.REFUSE, "reasons": reasons, "unrecorded": True})
 
     def _decided(self, shown: Presented) -> PassageDecided:
         decision = shown.decision
@@ -149,9 +157,8 @@ class PassengerLane:
     def _opened(self, done: GateDone, now_ms: int) -> tuple[Action, ...]:
         held = self.memo.open
         assert held is not None
-        self.memo = self.memo.model_copy(
-            update={"open": held.model_copy(update={"opened_ms": float(now_ms - held.read_ms), "opened_at": now_ms})}
-        )
+        opened = held.model_copy(update={"opened_ms": round(done.took_ms, 3), "opened_at": now_ms})
+        self.memo = self.memo.model_copy(update={"open": opened})
         if not done.ok:
             return self._close(now_ms)
         self.state = State.RELEASING
@@ -272,7 +279,7 @@ class PassengerLane:
         operated = GateOperated(
             lane=self.lane, attempt=asked.attempt, action="open", actor=asked.actor, reason=asked.reason
         )
-        held = Open(attempt=asked.attempt, direction=asked.direction, token="", read_ms=now_ms, opened_at=now_ms)
+        held = Open(attempt=asked.attempt, direction=asked.direction, token="", opened_at=now_ms)
         self.memo = self.memo.model_copy(update={"open": held})
         self.state = State.OPENING
         self.deadline_ms = now_ms + self.settings.enter_timeout_ms

@@ -53,8 +53,6 @@ class Presented:
     document_kind: str
     person_class: str
     decision: Decision
-    read_ms: int
-    """Monotonic clock when the credential's last byte came."""
     latency_ms: float
     offline: bool
 
@@ -71,7 +69,8 @@ class GateDone:
     """The gate command was answered, or not."""
 
     ok: bool
-    detail: str = ""
+    took_ms: float = 0.0
+    """From the credential, or the wish, to here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +106,8 @@ class Commit:
 
     events: tuple[Event, ...]
     answer: bool = False
+    otherwise: tuple[Event, ...] = ()
+    """What is true instead, and is recorded later, where the buffer cannot commit now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,6 @@ class Open(BaseModel):
     attempt: str
     direction: Direction
     token: str
-    read_ms: int = 0
     opened_ms: float = 0.0
     opened_at: int = 0
     recovered: bool = False

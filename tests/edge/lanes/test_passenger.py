@@ -33,9 +33,9 @@ def gate(inn=0, out=0, mode=LaneMode.NORMAL, released=False, sensors=(), **more)
     return GateObserved(mode, inn, out, SPAN, released, frozenset(sensors), **more)
 
 
-def shown(attempt="A1", effect=Effect.RELEASE, direction=Direction.IN, read_ms=0):
+def shown(attempt="A1", effect=Effect.RELEASE, direction=Direction.IN):
     decision = Decision(effect, (Reason(code=ReasonCode.DEFAULT, rule_id="t", effect=effect.value),), 1)
-    return Presented(attempt, "RD-1", direction, "d" + attempt, "passport", "other", decision, read_ms, 0.1, False)
+    return Presented(attempt, "RD-1", direction, "d" + attempt, "passport", "other", decision, 0.1, False)
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Desk:
         self.now += after
         for action in self.lane.handle(happened, self.now):
             if isinstance(action, Commit):
-                self.said += action.events
+                self.said += action.events if self.disk_ok else action.otherwise or action.events
                 self.durable = self.lane.memo
                 if action.answer:
                     self.feed(Recorded(self.disk_ok))
@@ -99,6 +99,9 @@ def test_a_buffer_that_cannot_commit_follows_the_lanes_policy(policy, opens):
     desk = Desk(PassengerLane("L1", PassengerSettings(when_unrecordable=policy)), disk_ok=False).feed(gate())
     desk.feed(shown())
     assert ("OpenGate" in desk.words()) is opens
+    assert desk.said[0].unrecorded
+    assert desk.said[0].effect is (Effect.RELEASE if opens else Effect.REFUSE)
+    assert desk.said[0].reasons[0].code is (ReasonCode.DEFAULT if opens else ReasonCode.NO_RECORD)
     assert desk.lane.busy is opens
 
 

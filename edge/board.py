@@ -1,0 +1,145 @@
+"""How every device is, and why: what the technician asks, what central hears, what Prometheus scrapes."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from core.errors import NotFound
+from core.messages.event import Event
+from core.messages.events import DeviceHealthChanged, Health, LaneMode
+from drivers.facts import CredentialRead, Fact, GateObserved
+from edge.config import DeviceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reason for a device's health; the CLI turns the code into a sentence and a cure."""
+
+    code: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class DeviceRecord:
+    """The present state of one device."""
+
+    spec: DeviceSpec
+    health: Health = Health.UNKNOWN
+    faults: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = (Finding("never_seen"),)
+    since: datetime | None = None
+    last_seen: datetime | None = None
+    last_fact: Fact | None = None
+    counters: Counter[str] = field(default_factory=Counter)
+    watchers: list[asyncio.Queue[Fact]] = field(default_factory=list)
+    _link: Finding | None = Finding("never_seen")
+    _degraded: Finding | None = None
+    _gate: GateObserved | None = None
+
+
+class Board:
+    """All devices of a daemon. `tell` gets an event whenever a device's health or faults change."""
+
+    def __init__(
+        self,
+        specs: Mapping[str, DeviceSpec],
+        *,
+        now: Callable[[], datetime],
+        tell: Callable[[Event], None],
+    ) -> None:
+        self.devices = {name: DeviceRecord(spec) for name, spec in specs.items()}
+        self._now = now
+        self._tell = tell
+
+    def record(self, device: str) -> DeviceRecord:
+        """Return a device's record; raise NotFound."""
+        if device not in self.devices:
+            raise NotFound(f"there is no device {device!r} here", cure="gatefleet device list shows those there are")
+        return self.devices[device]
+
+    def answers(self, device: str) -> None:
+        """Note that the device's link is up or its unit answers."""
+        self._set(self.devices[device], link=None)
+
+    def silent(self, device: str, finding: Finding) -> None:
+        """Note that nothing comes from the device."""
+        self._set(self.devices[device], link=finding)
+
+    def degraded(self, device: str, finding: Finding | None) -> None:
+        """Note that part of the device does not work, or does again."""
+        record = self.devices[device]
+        record._degraded = finding  # noqa: SLF001 the board is the record's only writer
+        self._judge(record)
+
+    def fact(self, device: str, fact: Fact) -> None:
+        """Note a fact; facts with faults change the health."""
+        record = self.devices[device]
+        record.last_seen = self._now()
+        record.last_fact = fact
+        record.counters["facts"] += 1
+        for queue in record.watchers:
+            if not queue.full():
+                queue.put_nowait(fact)
+        if isinstance(fact, GateObserved):
+            before, record._gate = record._gate, fact  # noqa: SLF001 as above
+            if before is None or before.faults != fact.faults or before.mode is not fact.mode:
+                self._judge(record)
+        if record._link is not None:  # noqa: SLF001 as above
+            self._set(record, link=None)
+
+    def rejected(self, device: str, detail: str) -> None:
+        """Count bytes that were no frame."""
+        record = self.devices[device]
+        record.counters["rejected"] += 1
+        self.degraded(device, Finding("garbled", {"count": record.counters["rejected"], "last": detail[:120]}))
+
+    def health_counts(self) -> dict[str, int]:
+        """Return how many devices are in each health."""
+        counts = Counter(record.health.value for record in self.devices.values())
+        return {health.value: counts[health.value] for health in Health if health is not Health.MAINTENANCE}
+
+    def _set(self, record: DeviceRecord, link: Finding | None) -> None:
+        record._link = link  # noqa: SLF001 as above
+        self._judge(record)
+
+    def _judge(self, record: DeviceRecord) -> None:
+        findings = tuple(_findings(record))
+        health, faults = _health(record), tuple(sorted(record._gate.faults)) if record._gate else ()  # noqa: SLF001
+        record.findings = findings or (Finding("ok"),)
+        if (health, faults) == (record.health, record.faults):
+            return
+        record.health, record.faults, record.since = health, faults, self._now()
+        detail = findings[0].code if findings else ""
+        self._tell(DeviceHealthChanged(device=record.spec.id, health=health, faults=faults, detail=detail))
+
+
+def public_fact(fact: Fact) -> dict[str, Any]:
+    """Return a fact's values as the control socket may show them: a credential's text stays inside."""
+    if isinstance(fact, CredentialRead):
+        return {"text": f"({len(fact.text)} characters)"}
+    return fact.as_dict()
+
+
+def _health(record: DeviceRecord) -> Health:
+    link, gate = record._link, record._gate  # noqa: SLF001 as above
+    if link is not None:
+        return Health.UNKNOWN if link.code == "never_seen" else Health.OFFLINE
+    if gate is not None and gate.faults:
+        return Health.FAULT
+    return Health.DEGRADED if record._degraded is not None else Health.OK  # noqa: SLF001 as above
+
+
+def _findings(record: DeviceRecord) -> Iterator[Finding]:
+    if record._link is not None:  # noqa: SLF001 as above
+        yield record._link  # noqa: SLF001 as above
+    gate = record._gate  # noqa: SLF001 as above
+    if gate is not None:
+        for name in sorted(gate.faults):
+            yield Finding("fault_bit", {"name": name})
+        if gate.mode is not LaneMode.NORMAL:
+            yield Finding("mode_not_normal", {"mode": gate.mode.value})
+    if record._degraded is not None:  # noqa: SLF001 as above
+        yield record._degraded  # noqa: SLF001 as above

@@ -1,0 +1,73 @@
+"""From a reader's text to a judged attempt: identify, make tokens, decide. The text goes no further than here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from core.clearance.engine import decide
+from core.clearance.model import Attempt, Decision, Direction, ListInForce, RuleSet
+from core.errors import GatefleetError
+from core.identity.mrz import full_date
+from core.identity.tokens import Identified, TokenKind, identify, subject_token
+
+_NOBODY: Final = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A decision and who it is about, as a token."""
+
+    decision: Decision
+    token: str
+    document_kind: str
+    person_class: str
+
+
+class Judge:
+    """Decides for the lanes of one edge, with the lists that are in force at that moment."""
+
+    def __init__(
+        self,
+        *,
+        ruleset: RuleSet,
+        lists: Callable[[], tuple[ListInForce, ...]],
+        token_key: bytes,
+        hmac: Callable[[bytes, bytes], bytes],
+    ) -> None:
+        self._ruleset = ruleset
+        self._lists = lists
+        self._token_key = token_key
+        self._hmac = hmac
+
+    @property
+    def ruleset(self) -> RuleSet:
+        """Return the rules in force."""
+        return self._ruleset
+
+    def judge(self, text: str, lane: str, direction: Direction, now: datetime) -> Judged:
+        """Judge what a reader sent; a text that identifies nobody is judged as an invalid document."""
+        try:
+            shown = identify(text)
+        except GatefleetError:
+            shown = Identified(TokenKind.OPAQUE, "", problem="unreadable")
+        named = shown.natural and not shown.problem
+        token = subject_token(shown.kind, shown.natural, self._token_key, self._hmac) if named else _NOBODY
+        attempt = Attempt(
+            lane=lane,
+            direction=direction,
+            tokens=(token,) if token else (),
+            document_valid=bool(token),
+            document_expired=_expired(shown, now.date()),
+        )
+        decision = decide(attempt, self._ruleset, self._lists(), now)
+        return Judged(decision, token, shown.hints.document or shown.kind.value, attempt.person_class)
+
+
+def _expired(shown: Identified, today: date) -> bool:
+    if len(shown.hints.expiry) != 6:
+        return False
+    try:
+        return full_date(shown.hints.expiry, today, "expiry") < today
+    except GatefleetError:
+        return True

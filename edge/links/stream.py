@@ -1,0 +1,186 @@
+"""Byte streams to devices: TCP out, TCP in, serial lines, and pairs in memory for tests.
+
+tcp://host:port            we call the device
+tcp-server://host:port     the device calls us; the newest caller wins
+serial:///dev/ttyS0?baud=9600&parity=N
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from core.errors import ConfigInvalid, LinkLost
+
+_CHUNK: Final = 4096
+_CONNECT_S: Final = 5.0
+_WRITE_S: Final = 5.0
+_PARITIES: Final = frozenset("NEO")
+
+
+class Connection(Protocol):
+    """An open byte stream."""
+
+    async def read(self) -> bytes:
+        """Return what came, b"" at the end; raise LinkLost."""
+
+    async def write(self, data: bytes) -> None:
+        """Send all of it; raise LinkLost where the peer does not take it in time."""
+
+
+class Link(Protocol):
+    """Where a stream device is."""
+
+    def connect(self) -> AbstractAsyncContextManager[Connection]:
+        """Open; raise LinkLost. Leaving closes."""
+
+
+def stream_link(url: str) -> Link:
+    """Return the link of a URL; raise ConfigInvalid."""
+    parts = urlsplit(url)
+    try:
+        match parts.scheme:
+            case "tcp" if parts.hostname and parts.port:
+                return TcpLink(parts.hostname, parts.port)
+            case "tcp-server" if parts.hostname and parts.port is not None:
+                return ListeningLink(parts.hostname, parts.port)
+            case "serial" if parts.path and not parts.netloc:
+                return _serial(parts, url)
+    except ValueError as error:
+        raise ConfigInvalid(str(error), place=url) from error
+    raise ConfigInvalid(
+        "not a stream link", place=url, cure="tcp://host:port, tcp-server://host:port or serial:///dev/...?baud=9600"
+    )
+
+
+@dataclass(slots=True)
+class _Streams:
+    """A connection over asyncio's reader and writer."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    place: str
+
+    async def read(self) -> bytes:
+        try:
+            return await self.reader.read(_CHUNK)
+        except OSError as error:
+            raise LinkLost(str(error), place=self.place) from error
+
+    async def write(self, data: bytes) -> None:
+        try:
+            self.writer.write(data)
+            await asyncio.wait_for(self.writer.drain(), _WRITE_S)
+        except (OSError, TimeoutError) as error:
+            raise LinkLost(f"the peer takes no bytes: {error!r}", place=self.place) from error
+
+
+@asynccontextmanager
+async def _opened(
+    opening: Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]], place: str
+) -> AsyncIterator[Connection]:
+    try:
+        reader, writer = await asyncio.wait_for(opening, _CONNECT_S)
+    except (OSError, TimeoutError) as error:
+        raise LinkLost(f"cannot connect: {error or 'no answer'}", place=place) from error
+    try:
+        yield _Streams(reader, writer, place)
+    finally:
+        writer.close()
+
+
+@dataclass(frozen=True, slots=True)
+class TcpLink:
+    """We call the device."""
+
+    host: str
+    port: int
+
+    def connect(self) -> AbstractAsyncContextManager[Connection]:
+        """Open a connection."""
+        return _opened(asyncio.open_connection(self.host, self.port), f"tcp://{self.host}:{self.port}")
+
+
+@dataclass(frozen=True, slots=True)
+class SerialLink:
+    """A serial line or pty."""
+
+    device: str
+    baud: int
+    parity: str
+
+    def connect(self) -> AbstractAsyncContextManager[Connection]:
+        """Open the line, for us alone."""
+        return _opened(self._open(), f"serial://{self.device}")
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        import serial_asyncio_fast  # noqa: PLC0415 only where a serial line is owned
+
+        pair: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+        pair = await serial_asyncio_fast.open_serial_connection(
+            url=self.device, baudrate=self.baud, parity=self.parity, exclusive=True
+        )
+        return pair
+
+
+@dataclass(frozen=True, slots=True)
+class ListeningLink:
+    """The device calls us. One at a time: a device that calls again has lost its old connection."""
+
+    host: str
+    port: int
+    on_listening: Callable[[int], None] | None = None
+    """Hears the port, for port 0."""
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        """Wait for the device."""
+        place = f"tcp-server://{self.host}:{self.port}"
+        called: asyncio.Queue[_Streams] = asyncio.Queue()
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            called.put_nowait(_Streams(reader, writer, place))
+
+        try:
+            server = await asyncio.start_server(accept, self.host, self.port)
+        except OSError as error:
+            raise LinkLost(f"cannot listen: {error.strerror}", place=place) from error
+        async with server:
+            if self.on_listening is not None:
+                self.on_listening(server.sockets[0].getsockname()[1])
+            connection = await called.get()
+            try:
+                yield connection
+            finally:
+                connection.writer.close()
+
+
+class MemoryLink:
+    """Two ends without a socket: `connect` gives ours, `peer` is the device's."""
+
+    def __init__(self) -> None:
+        self.peer: asyncio.Queue[bytes] = asyncio.Queue()
+        self.ours: asyncio.Queue[bytes] = asyncio.Queue()
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        """Return our end."""
+        yield self
+
+    async def read(self) -> bytes:
+        """Return what the device sent; b"" ends."""
+        return await self.ours.get()
+
+    async def write(self, data: bytes) -> None:
+        """Send to the device."""
+        self.peer.put_nowait(data)
+
+
+def _serial(parts: SplitResult, url: str) -> SerialLink:
+    keys = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+    baud, parity = keys.pop("baud", "9600"), keys.pop("parity", "N")
+    if keys or not baud.isdecimal() or parity not in _PARITIES:
+        raise ConfigInvalid("serial settings", place=url, cure="baud=9600 and parity=N, E or O are the ones there are")
+    return SerialLink(parts.path, int(baud), parity)

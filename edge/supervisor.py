@@ -1,0 +1,72 @@
+"""One named task for each thing that runs; the only place that retries.
+
+A link that is lost is tried again after 0.5 s, doubling to 30 s, with jitter so that a power cut does not end in a
+stampede. What ran for a while starts again at once. An error that trying again cannot cure (`retriable` False) waits
+the longest time at once. A bug in one task is logged with its trace and stops nothing else.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from core.errors import GatefleetError
+
+_FIRST_S: Final = 0.5
+_LONGEST_S: Final = 30.0
+_GOOD_RUN_S: Final = 20.0
+
+log = structlog.get_logger()
+
+
+class Supervisor:
+    """Keeps tasks alive inside a TaskGroup; `stop` ends them all."""
+
+    def __init__(self, group: asyncio.TaskGroup, *, first_s: float = _FIRST_S, longest_s: float = _LONGEST_S) -> None:
+        self._group = group
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._tasks: list[asyncio.Task[None]] = []
+        self.restarts: dict[str, int] = {}
+
+    def keep(
+        self, name: str, run: Callable[[], Awaitable[None]], on_end: Callable[[Exception], None] | None = None
+    ) -> None:
+        """Run `run` again and again under `name`; `on_end` hears why it ended each time."""
+        self._tasks.append(self._group.create_task(self._keep(name, run, on_end), name=name))
+
+    async def stop(self) -> None:
+        """Cancel all tasks, last started first, and wait for them."""
+        for task in reversed(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep(
+        self, name: str, run: Callable[[], Awaitable[None]], on_end: Callable[[Exception], None] | None
+    ) -> None:
+        failures = 0
+        while True:
+            began = time.monotonic()
+            ended: Exception
+            try:
+                await run()
+                ended = GatefleetError("ended by itself", place=name)
+            except GatefleetError as error:
+                ended = error
+                log.info("task.lost", task=name, code=error.code, error=str(error))
+            except Exception as error:  # the task's outermost frame
+                ended = error
+                log.exception("task.failed", task=name)
+            self.restarts[name] = self.restarts.get(name, 0) + 1
+            failures = 1 if time.monotonic() - began > _GOOD_RUN_S else failures + 1
+            if on_end is not None:
+                on_end(ended)
+            await asyncio.sleep(self._pause_s(failures, ended))
+
+    def _pause_s(self, failures: int, ended: Exception) -> float:
+        hopeless = isinstance(ended, GatefleetError) and not ended.retriable
+        pause = self._longest_s if hopeless else min(self._longest_s, self._first_s * 2 ** (failures - 1))
+        return pause * random.uniform(0.7, 1.0)  # noqa: S311 jitter, not a secret
