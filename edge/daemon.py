@@ -90,6 +90,7 @@ async def serve(config: EdgeConfig, ready: Callable[[Parts], None] | None = None
     clock = Clock()
     async with AsyncExitStack() as stack:
         section = config.file.buffer
+        section.path.parent.mkdir(parents=True, exist_ok=True)
         buffer = await stack.enter_async_context(open_buffer(section.path, section.quota_mb * _MB, clock.stamp))
         parts = build(config, clock, buffer)
         group = await stack.enter_async_context(asyncio.TaskGroup())

@@ -90,7 +90,7 @@ async def visit(one: Traveller, gate: Gate, reader: Reader, direction: Direction
     opened = await _show_until_open(one, gate, reader, direction, patience)
     followed_by = 0
     if opened and one.manner is Manner.TURNS_BACK:
-        await _wait_closed(gate, direction)
+        await gate.wait_closed(direction)
         opened = False
     elif opened:
         followed_by = 1 if one.manner is Manner.TAILGATED else 0
@@ -109,20 +109,13 @@ async def visit(one: Traveller, gate: Gate, reader: Reader, direction: Direction
 async def _show_until_open(one: Traveller, gate: Gate, reader: Reader, direction: Direction, patience: float) -> bool:
     """Hold the document to the reader, again and again, as people do while nothing happens."""
     clock = asyncio.get_running_loop().time
-    until = clock() + patience
     await reader.wait_connected()
-    if one.manner is Manner.LISTED:
-        until = clock() + patience
+    until = clock() + patience
     while (left := until - clock()) > 0:
         reader.show(one.document)
         if await gate.wait_open(direction, min(_SHOW_AGAIN_S, left)):
             return True
     return False
-
-
-async def _wait_closed(gate: Gate, direction: Direction) -> None:
-    while gate.open_for(direction):
-        await asyncio.sleep(0.2)
 
 
 @contextlib.asynccontextmanager

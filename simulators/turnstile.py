@@ -48,6 +48,7 @@ class Gate:
         """Take releases back, unless somebody stands in the gate."""
         if not self.inside:
             self.released = dict.fromkeys(Direction, 0)
+            self._wake()
 
     def set_mode(self, mode: LaneMode) -> None:
         """Change the mode."""
@@ -69,11 +70,18 @@ class Gate:
         """Wait in front of the gate; tell whether it opened in time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
-                while not self.open_for(direction):
-                    self._moved.clear()
-                    await self._moved.wait()
+                await self._until(lambda: self.open_for(direction))
                 return True
         return False
+
+    async def wait_closed(self, direction: Direction) -> None:
+        """Wait until the gate has taken its release back."""
+        await self._until(lambda: not self.open_for(direction))
+
+    async def _until(self, true: Callable[[], bool]) -> None:
+        while not true():
+            self._moved.clear()
+            await self._moved.wait()
 
     async def walk(self, direction: Direction, seconds: float, persons: int = 1) -> None:
         """Go through an open gate; `persons` above one follow so close that the wings do not close between."""
