@@ -41,7 +41,7 @@ fmt: venv ## format and sort in place
 	$(BIN)/ruff format .
 
 demo: venv ## the reference site, live; DURATION=60 JSON=out.json: no terminal, faults, reconciliation
-	$(BIN)/gatefleet demo $(if $(DURATION),--duration $(DURATION)) $(if $(JSON),--json-file $(JSON))
+	$(BIN)/gatefleet demo $(if $(DURATION),--duration $(DURATION)) $(if $(JSON),--report $(JSON))
 
 lock: venv ## resolve the dependencies again
 	$(BIN)/pip install --quiet uv && $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-header \

@@ -14,7 +14,7 @@ import structlog
 from core.clearance.model import Effect
 from core.errors import GatefleetError
 from core.messages.commands import DeviceCommand
-from core.messages.events import LaneSeen, PassageCleared, PassageDecided
+from core.messages.events import LaneSeen, PassageAnomaly, PassageCleared, PassageDecided
 from drivers.facts import CredentialRead, Fact, GateObserved
 from edge.clearance import Judge
 from edge.clock import Clock
@@ -191,6 +191,8 @@ class LaneRunner:
                     self.counters.passages += 1
                 case PassageDecided(effect=effect) if effect is not Effect.RELEASE:
                     self.counters.refusals += 1
+                case PassageAnomaly():
+                    self.counters.anomalies += 1
                 case _:
                     pass
             self._observers.event(event)
