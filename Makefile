@@ -40,6 +40,17 @@ fmt: venv ## format and sort in place
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+bench: venv ## every measurement, side by side with the limits of this machine
+	@sh .ci/packages mosquitto postgresql
+	$(BIN)/python bench/all.py $(if $(JSON),--json $(JSON))
+
+bench-crypto: venv ## SM2, SM3, SM4 against what the documents ask
+	$(BIN)/python bench/crypto.py
+
+bench-faults: venv ## 100,000 events through a bad network and thirty SIGKILLs
+	@sh .ci/packages mosquitto postgresql
+	$(BIN)/python bench/faults.py $(if $(JSON),--json $(JSON))
+
 demo: venv ## the reference site, live; DURATION=60 JSON=out.json: no terminal, faults, reconciliation
 	$(BIN)/gatefleet demo $(if $(DURATION),--duration $(DURATION)) $(if $(JSON),--report $(JSON))
 

@@ -1,0 +1,198 @@
+"""A daemon's parts, wired together from its configuration. Nothing here runs or decides."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import structlog
+from pydantic import ValidationError
+
+from core.crypto import Suite, suite
+from core.crypto.signing import TrustedKeys
+from core.errors import NotFound
+from core.messages.commands import OpenLane, Order, ResetDevice, SetLaneMode
+from core.messages.event import Event
+from core.messages.ids import ENTROPY_BYTES, ulid
+from core.messages.wire import Presence
+from edge.board import Board
+from edge.buffer import Buffer
+from edge.clearance import Judge
+from edge.clock import Clock
+from edge.config import EdgeConfig, LaneSection, read_secret
+from edge.desk import Tail
+from edge.health import Metrics
+from edge.lane import LaneRunner, Observers
+from edge.lanes.words import AskMode, AskOpen, Memo
+from edge.ledger import Ledger
+from edge.links.modbus import Bus
+from edge.links.modbus_url import BusAddress, open_bus, parse_modbus_url
+from edge.links.stream import stream_link
+from edge.lists import ListKeeper, https_fetch
+from edge.orders import Orders
+from edge.session import RegisterSession, Session, StreamSession
+from edge.uplink import Uplink, UplinkState
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a running daemon consists of, for metrics and tests."""
+
+    config: EdgeConfig
+    clock: Clock
+    buffer: Buffer
+    ledger: Ledger
+    board: Board
+    lists: ListKeeper
+    orders: Orders
+    lanes: dict[str, LaneRunner]
+    sessions: dict[str, Session]
+    buses: dict[BusAddress, Bus]
+    metrics: Metrics
+    tail: Tail
+    link: Uplink
+    metrics_port: int = 0
+
+    @property
+    def uplink(self) -> UplinkState:
+        """Return the uplink's state."""
+        return self.link.state
+
+
+def build(config: EdgeConfig, clock: Clock, buffer: Buffer) -> Parts:
+    """Wire everything together."""
+    crypto = suite(config.file.crypto.suite)
+    trusted = TrustedKeys.of_texts(config.file.crypto.trusted_keys)
+    ledger = Ledger(buffer, clock.stamp)
+    board = Board(config.devices, now=clock.wall, tell=_teller(ledger))
+    lists = _lists(config, trusted, ledger, crypto)
+    metrics, tail = Metrics(), Tail(clock)
+    sessions: dict[str, Session] = {}
+    lanes: dict[str, LaneRunner] = {}
+    orders = Orders(
+        edge=config.edge,
+        buffer=buffer,
+        ledger=ledger,
+        clock=clock,
+        verifier=trusted,
+        execute=lambda order: _execute(order, lanes, sessions, clock),
+    )
+    link = Uplink(
+        edge=config.edge,
+        section=config.file.uplink,
+        buffer=buffer,
+        clock=clock,
+        presence=Presence(state="online", version=version("gatefleet"), boot_id=clock.boot_id, epoch=buffer.epoch),
+        on_command=orders.arrived,
+        on_list=lists.announced,
+    )
+    token_key = read_secret(config.file.crypto.token_key).encode()
+    judge = Judge(ruleset=config.ruleset, lists=lambda: lists.in_force, token_key=token_key, hmac=crypto.hmac)
+
+    def observed(event: object) -> None:
+        metrics.event(event)
+        tail.event(event)
+
+    for spec in config.file.lane:
+        lanes[spec.id] = LaneRunner(
+            spec=spec,
+            memo=_memo(buffer, spec),
+            judge=judge,
+            gate=lambda command, gate=spec.gate: sessions[gate].command(command),  # type: ignore[misc]  # bound default
+            ledger=ledger,
+            clock=clock,
+            offline=lambda: not link.state.up,
+            new_id=lambda: new_id(clock),
+            observers=Observers(observed, metrics.opened, metrics.decided),
+        )
+    buses = _sessions(config, board, lanes, sessions)
+    return Parts(config, clock, buffer, ledger, board, lists, orders, lanes, sessions, buses, metrics, tail, link)
+
+
+def _teller(ledger: Ledger) -> Callable[[Event], None]:
+    """Return a plain function that commits an event soon, for callers that must not wait."""
+    background: set[asyncio.Task[bool]] = set()
+
+    def tell(event: Event) -> None:
+        task = asyncio.get_running_loop().create_task(ledger.commit((event,)), name="tell")
+        background.add(task)
+        task.add_done_callback(background.discard)
+
+    return tell
+
+
+def _lists(config: EdgeConfig, trusted: TrustedKeys, ledger: Ledger, crypto: Suite) -> ListKeeper:
+    section = config.file.uplink
+
+    async def tell(event: Event) -> None:
+        await ledger.commit((event,))
+
+    return ListKeeper(
+        edge=config.edge,
+        folder=config.file.buffer.path.parent / "lists",
+        verifier=trusted,
+        fetch=https_fetch(section.central_url, lambda: read_secret(section.api_key) if section.api_key else ""),
+        tell=tell,
+        digest=crypto.hash,
+    )
+
+
+def new_id(clock: Clock) -> str:
+    """Return an id that sorts by time."""
+    return ulid(int(clock.wall().timestamp() * 1000), secrets.token_bytes(ENTROPY_BYTES))
+
+
+def _memo(buffer: Buffer, lane: LaneSection) -> Memo:
+    raw = buffer.memo(f"lane/{lane.id}")
+    try:
+        return Memo.model_validate_json(raw) if raw else Memo()
+    except ValidationError:
+        log.warning("lane.memo_unreadable", lane=lane.id)
+        return Memo()
+
+
+def _sessions(
+    config: EdgeConfig, board: Board, lanes: dict[str, LaneRunner], sessions: dict[str, Session]
+) -> dict[BusAddress, Bus]:
+    """Build a session for each device, and the buses that register devices share."""
+    buses: dict[BusAddress, Bus] = {}
+    for spec in config.devices.values():
+        lane = lanes.get(spec.lane) if spec.lane else None
+        if spec.link.startswith("modbus"):
+            url = parse_modbus_url(spec.link)
+            session = RegisterSession(spec, board, lane.observed if lane else _nobody)
+            bus = buses.setdefault(url.bus, open_bus(url.bus))
+            session.attach(bus, url.unit, url.timeout_s)
+            sessions[spec.id] = session
+        else:
+            deliver = lane.credential if lane else _nobody_waits
+            sessions[spec.id] = StreamSession(spec, stream_link(spec.link), board, deliver)
+    return buses
+
+
+def _nobody(fact: object) -> None:
+    """Take a fact of a device that serves no lane: the board has it already."""
+
+
+async def _nobody_waits(fact: object) -> None:
+    """Take a fact of a stream device that serves no lane."""
+
+
+async def _execute(order: Order, lanes: dict[str, LaneRunner], sessions: dict[str, Session], clock: Clock) -> str:
+    if isinstance(order.command, ResetDevice):
+        session = sessions.get(order.target)
+        if session is None:
+            raise NotFound(f"there is no device {order.target!r} here")
+        await session.command(order.command)
+        return ""
+    lane = lanes.get(order.target)
+    if lane is None:
+        raise NotFound(f"there is no lane {order.target!r} here")
+    match order.command:
+        case OpenLane(direction=direction):
+            return await lane.ask(AskOpen(new_id(clock), direction, order.actor, order.reason))
+        case SetLaneMode(mode=mode):
+            return await lane.ask(AskMode(mode, order.actor, order.reason))
