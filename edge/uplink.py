@@ -50,7 +50,7 @@ class UplinkState:
     bytes: int = 0
     acks: int = 0
     foreign_acks: int = 0
-    """Acks for another epoch, or for entries that this buffer does not have."""
+    """Acks for another epoch."""
 
 
 class Uplink:
@@ -190,12 +190,13 @@ class Uplink:
             log.warning("uplink.bad_ack", mistakes=error.error_count())
             return
         window = self.windows[ack.stream]
-        if ack.epoch != self._buffer.epoch or ack.upto > self._buffer.newest(ack.stream):
+        if ack.epoch != self._buffer.epoch:
             self.state.foreign_acks += 1
             return
         self.state.acks += 1
         round_trip = window.on_ack(ack.upto, time.monotonic())
         if round_trip is not None:
             self._clock.measured(ack.at, round(round_trip * 1000))
+        # Beyond what this buffer ever held, it is an older copy of itself: the buffer gives its entries new places.
         await self._buffer.acked(ack.stream, ack.upto)
         self._acked[ack.stream].set()
