@@ -1,8 +1,8 @@
 """A bad network between MQTT clients and their broker: cut, lost, doubled, swapped.
 
-`MqttProxy` reads the clients' packets (MQTT 3.1.1, section 2) and treats batches (`.../up/...`) as badly as told. A
-lost batch is acknowledged to its sender in the broker's name: so lies a broker that loses what it took, and only an
-end-to-end acknowledgement finds out.
+`MqttProxy` reads the packets of both directions (MQTT 3.1.1, section 2) and treats batches (`.../up/...`) and acks
+(`.../ack`) as badly as told. What it loses at QoS 1 it acknowledges to the sender in the receiver's name: so lies a
+broker that loses what it took, or a client that dies before it looks, and only an end-to-end acknowledgement finds out.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _HELD_S: Final = 0.05
 
 @dataclass(slots=True)
 class Badness:
-    """Shares of batches, 0 to 1, that are lost, doubled, or overtaken by the next."""
+    """Shares of messages, 0 to 1, that are lost, doubled, or overtaken by the next."""
 
     lose: float = 0.0
     double: float = 0.0
@@ -29,9 +29,10 @@ class Badness:
 
 @dataclass(slots=True)
 class Tally:
-    """What was done."""
+    """What was done, in both directions together."""
 
     batches: int = 0
+    acks: int = 0
     lost: int = 0
     doubled: int = 0
     swapped: int = 0
@@ -39,10 +40,13 @@ class Tally:
 
 
 class MqttProxy:
-    """Stands between clients and a broker."""
+    """Stands between clients and a broker. `badness` is for batches, `acks` for central's acks."""
 
-    def __init__(self, host: str, port: int, *, badness: Badness | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, host: str, port: int, *, badness: Badness | None = None, acks: Badness | None = None, seed: int = 0
+    ) -> None:
         self.badness = badness or Badness()
+        self.acks = acks or Badness()
         self.tally = Tally()
         self.port = 0
         self._upstream = (host, port)
@@ -86,73 +90,96 @@ class MqttProxy:
         except OSError:
             writer.transport.abort()
             return
-        self._open |= {writer, to_broker}
-        lane = _Lane(self, writer, to_broker)
-        up = asyncio.create_task(lane.run(reader), name="proxy.up")
-        down = asyncio.create_task(_copy(from_broker, writer), name="proxy.down")
+        ends = {writer, to_broker}
+        self._open |= ends
+        if self._down:  # taken down while the broker was dialled
+            self._down_now(ends)
+        up = asyncio.create_task(_Lane(self, reader, writer, to_broker).run(), name="proxy.up")
+        down = asyncio.create_task(_Lane(self, from_broker, to_broker, writer).run(), name="proxy.down")
         try:
             await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (up, down):
                 task.cancel()
             await asyncio.gather(up, down, return_exceptions=True)
-            for one in (writer, to_broker):
-                self._open.discard(one)
-                one.transport.abort()
+            self._down_now(ends)
+            self._open -= ends
 
-    def fate(self) -> str:
-        """Draw what becomes of a batch."""
-        point, bad = self._rng.random(), self.badness
+    @staticmethod
+    def _down_now(ends: set[asyncio.StreamWriter]) -> None:
+        for one in ends:
+            one.transport.abort()
+
+    def fate(self, topic: bytes) -> str:
+        """Draw what becomes of a message, and count it."""
+        bad = self._badness_of(topic)
+        if bad is None:
+            return "pass"
+        point = self._rng.random()
         for name, share in (("lose", bad.lose), ("double", bad.double), ("swap", bad.swap)):
             if point < share:
                 return name
             point -= share
         return "pass"
 
+    def _badness_of(self, topic: bytes) -> Badness | None:
+        if b"/up/" in topic:
+            self.tally.batches += 1
+            return self.badness
+        if topic.endswith(b"/ack"):
+            self.tally.acks += 1
+            return self.acks
+        return None
+
 
 @dataclass(slots=True)
 class _Lane:
-    """Packets of one client on their way to the broker."""
+    """Packets of one connection in one direction."""
 
     proxy: MqttProxy
-    client: asyncio.StreamWriter
-    broker: asyncio.StreamWriter
+    reader: asyncio.StreamReader
+    sender: asyncio.StreamWriter
+    receiver: asyncio.StreamWriter
     held: list[bytes] = field(default_factory=list)
 
-    async def run(self, reader: asyncio.StreamReader) -> None:
+    async def run(self) -> None:
+        """Pass packets on until an end closes."""
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
-                packet = await _packet(reader)
-                self._take(packet)
-                await self.broker.drain()
+                self._take(await _packet(self.reader))
+                await self.receiver.drain()
 
     def _take(self, packet: bytes) -> None:
-        number = _batch_id(packet)
-        if number is None:
-            self.broker.write(packet)
+        found = _published(packet)
+        if found is None:
+            self.receiver.write(packet)
             return
+        topic, number = found
         tally = self.proxy.tally
-        tally.batches += 1
-        match self.proxy.fate():
+        match self.proxy.fate(topic):
             case "lose":
                 tally.lost += 1
-                self.client.write(_PUBACK + number)
+                self._acknowledge(number)
             case "double":
                 tally.doubled += 1
-                self.broker.write(packet + packet)
+                self.receiver.write(packet + packet)
             case "swap":
                 tally.swapped += 1
                 self.held.append(packet)
-                # The sender may wait for the broker's word before it sends the next: it gets it here.
-                self.client.write(_PUBACK + number)
+                # The sender may wait for the receiver's word before it sends the next: it gets it here.
+                self._acknowledge(number)
                 asyncio.get_running_loop().call_later(_HELD_S, self._let_go)
             case _:
-                self.broker.write(packet)
+                self.receiver.write(packet)
                 self._let_go()
+
+    def _acknowledge(self, number: bytes) -> None:
+        if number:
+            self.sender.write(_PUBACK + number)
 
     def _let_go(self) -> None:
         for packet in self.held:
-            self.broker.write(packet)
+            self.receiver.write(packet)
         self.held.clear()
 
 
@@ -171,21 +198,14 @@ async def _packet(reader: asyncio.StreamReader) -> bytes:
     return head + await reader.readexactly(length)
 
 
-def _batch_id(packet: bytes) -> bytes | None:
-    """Return the packet id of a QoS 1 batch, None for any other packet."""
-    if packet[0] >> 4 != _PUBLISH or not packet[0] & 0x06:
+def _published(packet: bytes) -> tuple[bytes, bytes] | None:
+    """Return (topic, packet id) of a PUBLISH, the id empty at QoS 0; None for any other packet."""
+    if packet[0] >> 4 != _PUBLISH:
         return None
     start = 1
     while packet[start] & 0x80:
         start += 1
     start += 1
     size = int.from_bytes(packet[start : start + 2])
-    topic = packet[start + 2 : start + 2 + size]
-    return packet[start + 2 + size : start + 4 + size] if b"/up/" in topic else None
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
+    topic, rest = packet[start + 2 : start + 2 + size], packet[start + 2 + size :]
+    return topic, rest[:2] if packet[0] & 0x06 else b""

@@ -313,7 +313,8 @@ async def serve_tcp(
 ) -> AsyncIterator[Server]:
     """Serve units on TCP; `url` has no unit."""
     server = Server(units, seed=seed, record=record)
-    listener = await asyncio.get_running_loop().create_server(lambda: Line(server, rtu=False), host, port)
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(lambda: Line(server, rtu=False), host, port, backlog=1024)
     server.url = f"modbus+tcp://{host}:{listener.sockets[0].getsockname()[1]}"
     try:
         yield server

@@ -18,6 +18,7 @@ class Reader:
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
     _master: int | None = None
     _connected: asyncio.Event = field(default_factory=asyncio.Event)
+    _serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def wait_connected(self) -> None:
         """Return once an edge listens; a pty is always there."""
@@ -38,6 +39,9 @@ class Reader:
 
     async def client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one edge until it leaves."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         self._writers.append(writer)
         self._connected.set()
         try:
@@ -49,7 +53,14 @@ class Reader:
             self._writers.remove(writer)
             if not self._writers:
                 self._connected.clear()
+            self._serving.discard(task)
             writer.close()
+
+    async def leave(self) -> None:
+        """Hang up on whoever is connected."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
@@ -62,8 +73,7 @@ async def serve_tcp_reader() -> AsyncIterator[Reader]:
         yield reader
     finally:
         server.close()
-        for writer in list(reader._writers):  # noqa: SLF001 the reader is this module's
-            writer.close()
+        await reader.leave()
 
 
 @contextlib.asynccontextmanager

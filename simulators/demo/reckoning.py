@@ -43,19 +43,20 @@ def reckon(
     token_of: Callable[[str], str],
     tickets: int,
 ) -> Reckoning:
-    """Compare; `passages` are central's rows of kind cleared and anomaly, in the order in which they were stored."""
+    """Compare; `passages` are central's rows of all kinds."""
+    passages = sorted(passages, key=lambda row: int(row["position"]))
     numbers: dict[tuple[str, str], int] = {}
     for one in outcomes:
         if one.passed:
             numbers[one.lane, token_of(one.document)] = one.number
     cleared = [row for row in passages if row["kind"] == "cleared"]
-    seen = Counter((row["lane"], row["subject_token"]) for row in cleared)
+    seen = Counter((row["lane"], row["token"]) for row in cleared)
     order: dict[str, list[int]] = defaultdict(list)
     for row in cleared:
-        number = numbers.get((row["lane"], row["subject_token"]))
+        number = numbers.get((row["lane"], row["token"]))
         if number is not None:
             order[row["lane"]].append(number)
-    tailgates = [row for row in passages if row["kind"] == "anomaly" and row.get("anomaly") == "tailgate"]
+    tailgates = [row for row in passages if row["kind"] == "tailgate"]
     return Reckoning(
         truth=len(numbers),
         central=len(cleared),
@@ -65,7 +66,7 @@ def reckon(
         invented=sum(count for key, count in seen.items() if key not in numbers),
         wrongly_released=sum(one.wrongly_released for one in outcomes),
         tailgaters=sum(one.followed_by for one in outcomes),
-        tailgaters_told=sum(int(row.get("persons") or 1) for row in tailgates),
+        tailgaters_told=sum(int(row["persons"]) for row in tailgates),
         decision_ms=_quantiles([float(row["opened_ms"]) for row in cleared if row.get("opened_ms")]),
         tickets=tickets,
     )
