@@ -16,7 +16,7 @@ def register(root: typer.Typer) -> None:
         "site", epilog="gatefleet sim site configs/sites/hengqin-pier.toml --config-out pier.toml --truth truth.jsonl"
     )(site)
     root.add_typer(sim)
-    root.command(epilog="gatefleet demo\ngatefleet demo --duration 60 --report out.json")(demo)
+    root.command("demo", epilog="gatefleet demo\ngatefleet demo --duration 60 --report out.json")(demo)
 
 
 def _group() -> None:

@@ -69,21 +69,24 @@ class Fleet:
         lists, requester, approver = "/v1/lists", self.keys["requester"], self.keys["approver"]
         await requester.call("POST", lists, {"list_id": LIST_ID, "effect": "refuse", "priority": 10})
         for start in range(0, len(documents), 500):
-            entries = [
+            items = [
                 {"identifier": document, "reason_code": "demo", "reason_text": "on the demo's list"}
                 for document in documents[start : start + 500]
             ]
-            await requester.call("POST", f"{lists}/{LIST_ID}/entries:import", {"entries": entries})
-        await approver.call("POST", f"{lists}/{LIST_ID}/entries:approve", {"all_pending": True})
+            await requester.call("POST", f"{lists}/{LIST_ID}:import", {"items": items})
+        pending = [one["id"] async for one in approver.every(f"{lists}/{LIST_ID}/entries", state="pending")]
+        for start in range(0, len(pending), 500):
+            ids = pending[start : start + 500]
+            await approver.call("POST", f"{lists}/{LIST_ID}/entries:approve", {"ids": ids, "reason": "demo"})
 
     async def lists_delivered(self, edges: int, seconds: float = 60.0) -> None:
-        """Return once every edge has the newest version; raise TimeoutError."""
+        """Return once every edge has the newest version of a list with entries; raise TimeoutError."""
         async with asyncio.timeout(seconds):
             while True:
                 for child in (self.central, *self.edges.values()):
                     child.check()
                 page = await self.keys["monitor"].call("GET", f"/v1/lists/{LIST_ID}/deliveries")
-                there = [one for one in page["items"] if one["version"] and one["up_to_date"]]
+                there = [one for one in page["items"] if one["entries"] and one["version"] == one["current_version"]]
                 if len(there) >= edges:
                     return
                 await asyncio.sleep(0.2)

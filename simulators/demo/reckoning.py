@@ -24,6 +24,8 @@ class Reckoning:
     tailgaters_told: int
     decision_ms: Mapping[str, float]
     tickets: int
+    examples: Sequence[str]
+    """Up to twenty of the lost: lane, number in the lane, manner."""
 
     @property
     def good(self) -> bool:
@@ -45,10 +47,8 @@ def reckon(
 ) -> Reckoning:
     """Compare; `passages` are central's rows of all kinds."""
     passages = sorted(passages, key=lambda row: int(row["position"]))
-    numbers: dict[tuple[str, str], int] = {}
-    for one in outcomes:
-        if one.passed:
-            numbers[one.lane, token_of(one.document)] = one.number
+    passed = {(one.lane, token_of(one.document)): one for one in outcomes if one.passed}
+    numbers = {key: one.number for key, one in passed.items()}
     cleared = [row for row in passages if row["kind"] == "cleared"]
     seen = Counter((row["lane"], row["token"]) for row in cleared)
     order: dict[str, list[int]] = defaultdict(list)
@@ -69,6 +69,7 @@ def reckon(
         tailgaters_told=sum(int(row["persons"]) for row in tailgates),
         decision_ms=_quantiles([float(row["opened_ms"]) for row in cleared if row.get("opened_ms")]),
         tickets=tickets,
+        examples=[f"{one.lane} {one.number} {one.manner}" for key, one in passed.items() if key not in seen][:20],
     )
 
 

@@ -21,7 +21,7 @@ from simulators.site import Outcome, Site, run_site
 
 _GAP_S: Final = 6.0
 """Mean time between two arrivals at one turnstile: the peak of the reference site."""
-_DRAIN_S: Final = 120.0
+_DRAIN_S: Final = 60.0
 _KILLED: Final = "hengqin-bridge.gates"
 
 Say = Callable[[str], None]
@@ -82,7 +82,7 @@ async def demo(seed: int, duration_s: float, say: Say) -> AsyncIterator[Demo]:
     folder = Path(tempfile.mkdtemp(prefix="gatefleet-demo-"))
     configs = edge_configs(data_folder("configs") / "sites")
     async with contextlib.AsyncExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.push(lambda kind, error, trace: _clean(folder, say, failed=error is not None))
         broker_port = free_port()
         proxy = await stack.enter_async_context(MqttProxy("127.0.0.1", broker_port).serve())
         say("starting broker and central")
@@ -113,6 +113,13 @@ async def demo(seed: int, duration_s: float, say: Say) -> AsyncIterator[Demo]:
         yield Demo(fleet, sites)
 
 
+def _clean(folder: Path, say: Say, *, failed: bool) -> None:
+    if failed:
+        say(f"what was written stays in {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 async def headless(seed: int, duration_s: float, out: Path | None, say: Say) -> int:
     """Run for a while with faults, reckon, write the result; 0 only if it agrees."""
     async with demo(seed, duration_s, say) as running:
@@ -121,6 +128,11 @@ async def headless(seed: int, duration_s: float, out: Path | None, say: Say) -> 
             group.create_task(running.people(seed, duration_s), name="people")
         say(f"{len(running.outcomes)} people have been; waiting for the drain")
         found = await running.drained()
+        if not found.good:
+            shutil.copytree(
+                running.fleet.folder, kept := Path(tempfile.mkdtemp(prefix="gatefleet-lost-")), dirs_exist_ok=True
+            )
+            say(f"it does not agree; what was written stays in {kept}")
     words = json.dumps(found.as_dict(), indent=2)
     if out is not None:
         await asyncio.to_thread(out.write_text, words + "\n", "utf-8")
