@@ -19,9 +19,9 @@ from simulators.modbus import ILLEGAL_ADDRESS, Bank
 
 _RELEASE_S: Final = 8.0
 """How long a relay-board release stays armed in the turnstile's own controller."""
-_CONTACT_S: Final = 0.35
-"""How long a passage contact stays closed: longer than three polls of the retrofit profile."""
-_BEHIND_S: Final = 0.6
+_CONTACT_S: Final = 0.7
+"""How long a passage contact stays closed: some polls of the retrofit profile, also on a busy machine."""
+_BEHIND_S: Final = 1.1
 """How far a tailgater is behind: longer than a contact, shorter than the tailgate window."""
 _OPEN_MODES: Final = frozenset({LaneMode.FREE, LaneMode.EMERGENCY})
 

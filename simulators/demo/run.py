@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +35,8 @@ class Demo:
     sites: list[Site]
     outcomes: list[Outcome] = field(default_factory=list)
     began_s: float = field(default_factory=time.monotonic)
+    agreed: bool = True
+    """False keeps what was written, for whoever looks for the reason."""
 
     async def people(self, seed: int, duration_s: float) -> None:
         """Let the people of all sites come; return when the last is gone."""
@@ -82,7 +84,8 @@ async def demo(seed: int, duration_s: float, say: Say) -> AsyncIterator[Demo]:
     folder = Path(tempfile.mkdtemp(prefix="gatefleet-demo-"))
     configs = edge_configs(data_folder("configs") / "sites")
     async with contextlib.AsyncExitStack() as stack:
-        stack.push(lambda kind, error, trace: _clean(folder, say, failed=error is not None))
+        made: list[Demo] = []
+        stack.push(lambda _kind, error, _trace: _clean(folder, made, say, failed=error is not None))
         broker_port = free_port()
         proxy = await stack.enter_async_context(MqttProxy("127.0.0.1", broker_port).serve())
         say("starting broker and central")
@@ -110,14 +113,17 @@ async def demo(seed: int, duration_s: float, say: Say) -> AsyncIterator[Demo]:
             await fleet.add_edge(site)
         await fleet.lists_delivered(len(sites))
         say("every edge has the list; people come")
-        yield Demo(fleet, sites)
+        made.append(Demo(fleet, sites))
+        yield made[0]
 
 
-def _clean(folder: Path, say: Say, *, failed: bool) -> None:
-    if failed:
-        say(f"what was written stays in {folder}")
-    else:
+def _clean(folder: Path, made: Sequence[Demo], say: Say, *, failed: bool) -> None:
+    if not failed and all(one.agreed for one in made):
         shutil.rmtree(folder, ignore_errors=True)
+        return
+    truth = [json.dumps(outcome.as_dict()) for one in made for outcome in one.outcomes]
+    (folder / "truth.jsonl").write_text("\n".join(truth), encoding="utf-8")
+    say(f"what was written stays in {folder}")
 
 
 async def headless(seed: int, duration_s: float, out: Path | None, say: Say) -> int:
@@ -128,11 +134,7 @@ async def headless(seed: int, duration_s: float, out: Path | None, say: Say) -> 
             group.create_task(running.people(seed, duration_s), name="people")
         say(f"{len(running.outcomes)} people have been; waiting for the drain")
         found = await running.drained()
-        if not found.good:
-            shutil.copytree(
-                running.fleet.folder, kept := Path(tempfile.mkdtemp(prefix="gatefleet-lost-")), dirs_exist_ok=True
-            )
-            say(f"it does not agree; what was written stays in {kept}")
+        running.agreed = found.good
     words = json.dumps(found.as_dict(), indent=2)
     if out is not None:
         await asyncio.to_thread(out.write_text, words + "\n", "utf-8")

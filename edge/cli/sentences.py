@@ -1,0 +1,120 @@
+"""Why a device is sick and what to do, in sentences: the daemon finds codes, people read this.
+
+A finding is `{"code", "args", "since"}`; a code that is not known here, from a newer daemon, is shown as it stands.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edge.cli.language import N_, _
+from edge.cli.output import cell
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """What is so, and what to do about it; both may name arguments in braces."""
+
+    why: str
+    cure: str = ""
+    short: str = ""
+    """Is said instead of `why` where the finding lacks one of its arguments."""
+
+
+SENTENCES: Final[Mapping[str, Sentence]] = {
+    "ok": Sentence(N_("The device is well.")),
+    "never_seen": Sentence(
+        N_("The device has not answered since the daemon started."),
+        N_("Check its power, its cable, and the address in the link setting of the configuration."),
+    ),
+    "silent": Sentence(
+        N_("The device has not answered for {for_s} s ({timeouts} timeouts on {link})."),
+        N_("Check its power and its cable; if its neighbours are silent too, check the bus or the switch."),
+        N_("The device does not answer on {link}: {error}."),
+    ),
+    "link_down": Sentence(
+        N_("The link {link} is down: {error}."),
+        N_("Check the cable, the switch port or the serial adapter, and that no other program uses the link."),
+    ),
+    "bus_neighbour_ok": Sentence(
+        N_("{n} other devices on the same bus answer, so the bus is well."),
+        N_("Look at this device only: its power, its stub cable, its unit address."),
+    ),
+    "garbled": Sentence(
+        N_("Bytes arrive broken: {count} bad frames, the last: {last}."),
+        N_("Check termination and shielding of the line, baud rate and parity, and for two devices with one address."),
+    ),
+    "refuses": Sentence(
+        N_("The device answers but refuses: {exception}."),
+        N_(
+            "The profile may not fit the device or its firmware; check the model, and the device's own access settings."
+        ),
+    ),
+    "clock": Sentence(
+        N_("The device's clock is wrong."),
+        N_("Set it, or let it follow the machine's time server."),
+    ),
+    "mode_not_normal": Sentence(
+        N_("The gate is in mode {mode}, so it does not check travellers one by one."),
+        N_("To end it: gatefleet gate release LANE --reason TEXT; see its key switch and the fire alarm too."),
+    ),
+    "profile_mismatch": Sentence(
+        N_("The device is not what its profile says: {detail}."),
+        N_("Put the right profile into the configuration, or the right device into its place."),
+    ),
+}
+
+FAULTS: Final[Mapping[str, Sentence]] = {
+    "door_jam": Sentence(
+        N_("The gate tells that its door is jammed."),
+        N_("Lock the lane, free the door of what blocks it, move it by hand, then release the lane."),
+    ),
+    "motor": Sentence(
+        N_("The gate tells a motor fault."),
+        N_("Lock the lane and call service: the drive or its controller needs repair."),
+    ),
+    "sensor_blocked": Sentence(
+        N_("The gate tells that a sensor is blocked."),
+        N_("Clean the light barriers and take away what stands in the passage."),
+    ),
+    "power_low": Sentence(
+        N_("The gate tells that its supply voltage is low."),
+        N_("Measure the supply; check its power unit, the fuse and the battery."),
+    ),
+    "cover_open": Sentence(
+        N_("The gate tells that its cover is open."),
+        N_("Find out who opened it, then close and lock the cover."),
+    ),
+    "contact": Sentence(
+        N_("A contact of the gate is not as it must be."),
+        N_("Check the wiring of the contact and its relay."),
+    ),
+}
+_OTHER_FAULT: Final = Sentence(
+    N_("The device tells the fault {name}."),
+    N_("Look the fault up in the device's manual."),
+)
+
+
+_FIELD: Final = re.compile(r"\{(\w+)\}")
+
+
+def told(finding: Mapping[str, Any]) -> tuple[str, str]:
+    """Return a finding as (why, cure), in the technician's language."""
+    code = finding.get("code")
+    raw = finding.get("args")
+    args = raw if isinstance(raw, dict) else {}
+    if code == "fault_bit":
+        sentence = FAULTS.get(str(args.get("name")), _OTHER_FAULT)
+    elif isinstance(code, str) and code in SENTENCES:
+        sentence = SENTENCES[code]
+    else:
+        return f"{cell(code)} {cell(args) if args else ''}".rstrip(), ""
+    whole = not sentence.short or all(name in args for name in _FIELD.findall(sentence.why))
+    return _filled(sentence.why if whole else sentence.short, args), _filled(sentence.cure, args)
+
+
+def _filled(message: str, args: Mapping[str, Any]) -> str:
+    """Return the message with its arguments; a question mark where one is missing."""
+    return _FIELD.sub(lambda match: cell(args[match[1]]) if match[1] in args else "?", _(message))
