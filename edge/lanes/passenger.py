@@ -74,6 +74,11 @@ class PassengerLane:
         """Tell whether somebody else is being served."""
         return self.state is not State.IDLE
 
+    @property
+    def unsettled(self) -> bool:
+        """Tell whether a release is under way, or was when the edge last stopped and the gate has not told of it yet."""
+        return self.busy or self.memo.open is not None
+
     def handle(self, happened: Input, now_ms: int) -> tuple[Action, ...]:
         """Take one input at the monotonic time `now_ms`; return what to do. An input that does not fit is nothing."""
         match self.state, happened:
@@ -81,7 +86,7 @@ class PassengerLane:
                 return self._observed(happened, now_ms)
             case _, AskMode():
                 return self._ask_mode(happened, now_ms)
-            case State.IDLE, AskOpen():
+            case State.IDLE, AskOpen() if not self.unsettled:
                 return self._ask_open(happened, now_ms)
             case State.IDLE, Presented():
                 return self._presented(happened)
@@ -124,7 +129,10 @@ class PassengerLane:
             self.state = State.OPENING
             self.deadline_ms = now_ms + self.settings.enter_timeout_ms
             return (ToGate(OpenGate(direction=shown.direction), answer=True),)
-        self._to_idle()
+        self.state, self._pending = State.IDLE, None
+        if self._attempt == shown.attempt:
+            # Not of another attempt: after a restart one may be under way that the gate has not told of yet.
+            self.memo = self.memo.model_copy(update={"open": None})
         return ()
 
     def _undurable(self, decided: PassageDecided) -> PassageDecided:
