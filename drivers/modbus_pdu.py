@@ -40,6 +40,7 @@ FUNCTIONS: Final = frozenset({1, 2, 3, 4, 5, 6, 15, 16, 23})
 BIT_FUNCTIONS: Final = frozenset({1, 2, 15})
 COUNTED_ANSWERS: Final = frozenset({1, 2, 3, 4, 23})
 """Functions whose answer tells its own byte count."""
+WORD_ANSWERS: Final = frozenset({3, 4, 23})
 FUNCTION_OF: Final = {Space.COIL: 1, Space.DISCRETE: 2, Space.HOLDING: 3, Space.INPUT: 4}
 
 EXCEPTIONS: Final = {
@@ -153,7 +154,7 @@ class RegistersRead:
     registers: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        _check_answer(self.function in COUNTED_ANSWERS - BIT_FUNCTIONS, 2 * len(self.registers))
+        _check_answer(self.function in WORD_ANSWERS, 2 * len(self.registers))
         _check_words(self.registers)
 
     def encode(self) -> bytes:
@@ -257,7 +258,7 @@ def parse_response(pdu: bytes) -> Response:
         return Refusal(function & 0x7F, pdu[1])
     if function <= READ_DISCRETES:
         return BitsRead(function, unpack_bits(pdu[2:], 8 * pdu[1]))
-    if function in COUNTED_ANSWERS:
+    if function in WORD_ANSWERS:
         return RegistersRead(function, unpack_registers(pdu[2:]))
     if function in MAX_WRITE:
         return Written(*struct.unpack(">BHH", pdu))
@@ -270,13 +271,15 @@ def read_answer(request: Request, pdu: bytes) -> tuple[int, ...]:
         raise DeviceRefused(f"function {request.function}: {exception_text(pdu[1])}")
     if not pdu.startswith(answer_head(request)) or len(pdu) != answer_size(request):
         raise FrameInvalid(f"answer {pdu[:8].hex()} does not fit function {request.function}")
-    match request:
-        case Read(function=function, count=count) if function in BIT_FUNCTIONS:
-            return unpack_bits(pdu[2:], count)
-        case Read() | ReadWrite():
-            return unpack_registers(pdu[2:])
-        case _:
-            return ()
+    return answer_values(request, pdu)
+
+
+def answer_values(request: Request, pdu: bytes) -> tuple[int, ...]:
+    """Return the values of an answer whose head and size are known to be right, none for a write."""
+    function = pdu[0]
+    if function in WORD_ANSWERS:
+        return unpack_registers(pdu[2:])
+    return unpack_bits(pdu[2:], request.count) if isinstance(request, Read) else ()
 
 
 def answer_head(request: Request) -> bytes:

@@ -4,14 +4,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from core.errors import NotFound
 from core.messages.event import Event
 from core.messages.events import DeviceHealthChanged, Health, LaneMode
 from drivers.facts import CredentialRead, Fact, GateObserved
 from edge.config import DeviceSpec
+
+_GARBLED_FOR: Final = timedelta(seconds=60)
+"""So long after the last rejected frame a good one makes a device well again: one that flickers is not well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class DeviceRecord:
     watchers: list[asyncio.Queue[Fact]] = field(default_factory=list)
     _link: Finding | None = Finding("never_seen")
     _degraded: Finding | None = None
+    _garbled_at: datetime | None = None
     _gate: GateObserved | None = None
 
 
@@ -89,11 +93,15 @@ class Board:
                 self._judge(record)
         if record._link is not None:  # noqa: SLF001 as above
             self._set(record, link=None)
+        if record._garbled_at is not None and record.last_seen - record._garbled_at >= _GARBLED_FOR:  # noqa: SLF001
+            record._garbled_at = None  # noqa: SLF001 as above
+            self.degraded(device, None)
 
     def rejected(self, device: str, detail: str) -> None:
         """Count bytes that were no frame."""
         record = self.devices[device]
         record.counters["rejected"] += 1
+        record._garbled_at = self._now()  # noqa: SLF001 as above
         self.degraded(device, Finding("garbled", {"count": record.counters["rejected"], "last": detail[:120]}))
 
     def health_counts(self) -> dict[str, int]:

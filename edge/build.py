@@ -1,8 +1,6 @@
 """A daemon's parts, wired together from its configuration. Nothing here runs or decides."""
 
-import asyncio
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -12,6 +10,7 @@ from pydantic import ValidationError
 from core.crypto import Suite, suite
 from core.crypto.signing import TrustedKeys
 from core.errors import NotFound
+from core.identity.tokens import TokenKind, subject_token
 from core.messages.commands import OpenLane, Order, ResetDevice, SetLaneMode
 from core.messages.event import Event
 from core.messages.ids import ENTROPY_BYTES, ulid
@@ -67,7 +66,7 @@ def build(config: EdgeConfig, clock: Clock, buffer: Buffer) -> Parts:
     crypto = suite(config.file.crypto.suite)
     trusted = TrustedKeys.of_texts(config.file.crypto.trusted_keys)
     ledger = Ledger(buffer, clock.stamp)
-    board = Board(config.devices, now=clock.wall, tell=_teller(ledger))
+    board = Board(config.devices, now=clock.wall, tell=ledger.tell)
     lists = _lists(config, trusted, ledger, crypto)
     metrics, tail = Metrics(), Tail(clock)
     sessions: dict[str, Session] = {}
@@ -86,10 +85,11 @@ def build(config: EdgeConfig, clock: Clock, buffer: Buffer) -> Parts:
         buffer=buffer,
         clock=clock,
         presence=Presence(state="online", version=version("gatefleet"), boot_id=clock.boot_id, epoch=buffer.epoch),
-        on_command=orders.arrived,
-        on_list=lists.announced,
+        on_command=orders.heard,
+        on_list=lists.heard,
     )
     token_key = read_secret(config.file.crypto.token_key).encode()
+    subject_token(TokenKind.OPAQUE, "probe", token_key, crypto.hmac)  # a key that is too short is told now
     judge = Judge(ruleset=config.ruleset, lists=lambda: lists.in_force, token_key=token_key, hmac=crypto.hmac)
 
     def observed(event: object) -> None:
@@ -112,18 +112,6 @@ def build(config: EdgeConfig, clock: Clock, buffer: Buffer) -> Parts:
     return Parts(config, clock, buffer, ledger, board, lists, orders, lanes, sessions, buses, metrics, tail, link)
 
 
-def _teller(ledger: Ledger) -> Callable[[Event], None]:
-    """Return a plain function that commits an event soon, for callers that must not wait."""
-    background: set[asyncio.Task[bool]] = set()
-
-    def tell(event: Event) -> None:
-        task = asyncio.get_running_loop().create_task(ledger.commit((event,)), name="tell")
-        background.add(task)
-        task.add_done_callback(background.discard)
-
-    return tell
-
-
 def _lists(config: EdgeConfig, trusted: TrustedKeys, ledger: Ledger, crypto: Suite) -> ListKeeper:
     section = config.file.uplink
 
@@ -134,7 +122,9 @@ def _lists(config: EdgeConfig, trusted: TrustedKeys, ledger: Ledger, crypto: Sui
         edge=config.edge,
         folder=config.file.buffer.path.parent / "lists",
         verifier=trusted,
-        fetch=https_fetch(section.central_url, lambda: read_secret(section.api_key) if section.api_key else ""),
+        fetch=https_fetch(
+            section.central_url, lambda: read_secret(section.api_key) if section.api_key else "", section.ca_file
+        ),
         tell=tell,
         digest=crypto.hash,
     )

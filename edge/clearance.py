@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from core.clearance.engine import decide
 from core.clearance.model import Attempt, Decision, Direction, ListInForce, RuleSet
@@ -58,7 +59,7 @@ class Judge:
             direction=direction,
             tokens=(token,) if token else (),
             document_valid=bool(token),
-            document_expired=_expired(shown, now.date()),
+            document_expired=_expired(shown, now.astimezone(ZoneInfo(self._ruleset.timezone)).date()),
         )
         decision = decide(attempt, self._ruleset, self._lists(), now)
         return Judged(decision, token, shown.hints.document or shown.kind.value, attempt.person_class)

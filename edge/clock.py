@@ -1,8 +1,9 @@
 """The edge's clock and how far it can be trusted.
 
 The kernel says whether NTP disciplines the clock (adjtimex(2)). Where it does not, the offset is measured against
-central: an ack carries central's time, and half the round trip is the error. A clock that is neither is `unsynced`, and
-its error is so large that no command is in time.
+central: an ack carries central's time, and half the round trip is the error. It is kept against the monotonic clock, so
+that setting the wall clock changes nothing. A clock that is neither is `unsynced`, and its error is so large that no
+command is in time.
 """
 
 import ctypes
@@ -18,6 +19,7 @@ _TIME_ERROR: Final = 5
 _UNKNOWN_ERROR_MS: Final = 86_400_000
 _KERNEL_CHECK_MS: Final = 16_000
 _MEASURED_FOR_MS: Final = 600_000
+_PLAUSIBLE_YEARS: Final = range(2020, 2200)
 _DRIFT_PPM: Final = 100
 """A free-running quartz is better than this; it widens the error of an old measurement."""
 
@@ -75,7 +77,9 @@ class Clock:
         self.boot_id = boot_id()
         self._kernel: Quality | None = None
         self._kernel_at: int | None = None
-        self._measured: Quality | None = None
+        self._error_ms: int | None = None
+        self._ahead_ms = 0
+        """Central's time less monotonic time, in ms."""
         self._measured_at = 0
 
     def wall(self) -> datetime:
@@ -94,9 +98,9 @@ class Clock:
         if self._kernel is not None:
             return self._kernel
         age = now - self._measured_at
-        if self._measured is not None and age <= _MEASURED_FOR_MS:
-            drift = age * _DRIFT_PPM // 1_000_000
-            return Quality(ClockSource.CENTRAL, self._measured.offset_ms, self._measured.error_ms + drift)
+        if self._error_ms is not None and age <= _MEASURED_FOR_MS:
+            offset = self._ahead_ms + now - _ms(self.wall())
+            return Quality(ClockSource.CENTRAL, offset, self._error_ms + age * _DRIFT_PPM // 1_000_000)
         return UNSYNCED
 
     def stamp(self) -> Stamp:
@@ -108,11 +112,15 @@ class Clock:
 
     def measured(self, central: datetime, round_trip_ms: int) -> None:
         """Take one measurement: central's time in an answer that took `round_trip_ms`. The tightest of late wins."""
+        if central.year not in _PLAUSIBLE_YEARS:
+            return
         half = max(1, round_trip_ms // 2 + 1)
-        offset = round((central - self.wall()).total_seconds() * 1000) + half
         now = self.monotonic_ms()
-        known = self._measured
-        drifted = known.error_ms + (now - self._measured_at) * _DRIFT_PPM // 1_000_000 if known else _UNKNOWN_ERROR_MS
-        stale = now - self._measured_at > _MEASURED_FOR_MS // 10
-        if half <= drifted or stale:
-            self._measured, self._measured_at = Quality(ClockSource.CENTRAL, offset, half), now
+        age = now - self._measured_at
+        drifted = _UNKNOWN_ERROR_MS if self._error_ms is None else self._error_ms + age * _DRIFT_PPM // 1_000_000
+        if half <= drifted or age > _MEASURED_FOR_MS // 10:
+            self._ahead_ms, self._error_ms, self._measured_at = _ms(central) + half - now, half, now
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

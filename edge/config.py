@@ -4,28 +4,29 @@ Reading does no other I/O than the file and the profiles it names.
 """
 
 import os
-import re
-import tomllib
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.clearance.model import Direction, LaneRules, RuleSet
+from core.crypto.keys import load_public
 from core.errors import ConfigInvalid, GatefleetError, NotFound
 from core.messages.topics import EDGE_NAME
 from drivers import registry
 from drivers.base import Driver, Settings
 from drivers.profile import Profile
 from edge.lanes.words import PassengerSettings
+from edge.links.modbus_url import SCHEMES, parse_modbus_url
+from edge.links.stream import SerialLink, stream_link
+from edge.mistakes import REFERENCE, Mistake, of_pydantic, read_table, refusal
 from edge.profiles import load_profile
 
-_SECRET = re.compile(r"^(env|file|credential):.+$")
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 SecretRef = str
 """Where a secret is, never the secret: `env:NAME`, `file:/path`, `credential:NAME` (systemd LoadCredential)."""
 
@@ -57,14 +58,14 @@ class BufferSection(_Section):
 class UplinkSection(_Section):
     """The MQTT broker, and central's address for list contents."""
 
-    url: str = Field(pattern=r"^mqtts?://[^/?#]+$")
+    url: str = Field(pattern=r"^mqtts?://[^/?#@]+$")
     username: str = ""
-    password: SecretRef = Field(default="", pattern=r"^$|^(env|file|credential):.+$")
+    password: SecretRef = Field(default="", pattern=f"^$|{REFERENCE}")
     ca_file: Path | None = None
     client_cert: Path | None = None
     client_key: Path | None = None
-    central_url: str = Field(default="", pattern=r"^$|^https?://.+$")
-    api_key: SecretRef = Field(default="", pattern=r"^$|^(env|file|credential):.+$")
+    central_url: str = Field(default="", pattern=r"^$|^https?://[^?#@]+$")
+    api_key: SecretRef = Field(default="", pattern=f"^$|{REFERENCE}")
 
 
 class CryptoSection(_Section):
@@ -72,7 +73,7 @@ class CryptoSection(_Section):
 
     suite: Literal["sm", "intl"] = "sm"
     trusted_keys: tuple[str, ...] = ()
-    token_key: SecretRef = Field(pattern=_SECRET.pattern)
+    token_key: SecretRef = Field(pattern=REFERENCE)
 
 
 class ControlSection(_Section):
@@ -152,21 +153,6 @@ class EdgeConfig:
         return self.file.edge.full_name
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One thing wrong with a file."""
-
-    key: str
-    text: str
-
-    def at(self, name: str, lines: Mapping[str, int]) -> str:
-        """Return `file:line: key: text`."""
-        key = self.key
-        while key and key not in lines:
-            key = key.rpartition(".")[0]
-        return f"{name}:{lines.get(key, 1)}: {self.key}: {self.text}"
-
-
 def load_config(path: Path) -> EdgeConfig:
     """Read a configuration; raise ConfigInvalid whose detail has one line for each mistake."""
     try:
@@ -178,21 +164,17 @@ def load_config(path: Path) -> EdgeConfig:
 
 def parse_config(raw: bytes, name: str) -> EdgeConfig:
     """Read a configuration from its bytes; `name` is how errors call the file."""
-    try:
-        text = raw.decode()
-        table = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigInvalid(f"{name}: not TOML: {error}") from error
-    lines = key_lines(text)
+    table, lines = read_table(raw, name)
+    sound = _Sound.of(table)
+    specs: dict[str, DeviceSpec] = {}
+    mistakes = [*_device_mistakes(sound, specs), *_lane_mistakes(sound), *_edge_mistakes(sound)]
     try:
         file = SiteFile.model_validate(table)
     except ValidationError as error:
-        found = [_of_pydantic(one) for one in error.errors(include_url=False)]
-        raise ConfigInvalid("\n".join(sorted(mistake.at(name, lines) for mistake in found))) from error
-    specs: dict[str, DeviceSpec] = {}
-    mistakes = [*_device_mistakes(file, specs), *_lane_mistakes(file), *_edge_mistakes(file)]
+        mistakes += (of_pydantic(one, SiteFile) for one in error.errors(include_url=False))
+        raise refusal(mistakes, name, lines) from error
     if mistakes:
-        raise ConfigInvalid("\n".join(mistake.at(name, lines) for mistake in mistakes))
+        raise refusal(mistakes, name, lines)
     rules = RuleSet(
         version=file.rules_version,
         timezone=file.edge.timezone,
@@ -213,57 +195,72 @@ def read_secret(reference: SecretRef, environ: Mapping[str, str] = os.environ) -
         raise ConfigInvalid(f"the variable {error.args[0]} is not set", place=reference) from error
     except OSError as error:
         raise ConfigInvalid(f"cannot be read: {error.strerror}", place=reference) from error
+    except UnicodeDecodeError:
+        raise ConfigInvalid("not a text file", place=reference) from None  # its bytes may be the secret
 
 
-def key_lines(text: str) -> dict[str, int]:
-    """Return the line of each table and key, such as `device.3.link` -> 41. Good enough to point a person there."""
-    lines: dict[str, int] = {}
-    arrays: Counter[str] = Counter()
-    table = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        if match := re.match(r"^\[\[\s*([\w.-]+)\s*\]\]", stripped):
-            table = f"{match[1]}.{arrays[match[1]]}"
-            arrays[match[1]] += 1
-            lines[table] = number
-        elif match := re.match(r"^\[\s*([\w.-]+)\s*\]", stripped):
-            first, _, rest = match[1].partition(".")
-            table = f"{first}.{arrays[first] - 1}.{rest}" if arrays[first] else match[1]
-            lines[table] = number
-        elif match := re.match(r"^([\w-]+)\s*=", stripped):
-            lines[f"{table}.{match[1]}" if table else match[1]] = number
-    return lines
+_Part = TypeVar("_Part", bound=_Section)
 
 
-def _of_pydantic(error: Any) -> Mistake:
-    key = ".".join(str(part) for part in error["loc"])
-    text = error["msg"]
-    if error["type"] == "extra_forbidden":
-        text = "there is no such key"
-    elif error["type"] == "missing":
-        text = "is missing"
-    elif "input" in error and isinstance(error["input"], str | int | float | bool):
-        text += f", here {error['input']!r}"
-    return Mistake(key, text)
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """The parts of a file that are what they should be, so that mistakes elsewhere do not hide theirs."""
+
+    edge: EdgeSection | None
+    uplink: UplinkSection | None
+    crypto: CryptoSection | None
+    devices: Mapping[int, DeviceSection]
+    lanes: Mapping[int, LaneSection]
+    drivers: Mapping[str, str]
+    """Of every device that has an id and a driver, sound or not."""
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> "_Sound":
+        entries = [one for one in _entries(table, "device").values() if isinstance(one, dict)]
+        return cls(
+            edge=_sound(EdgeSection, table.get("edge")),
+            uplink=_sound(UplinkSection, table.get("uplink")),
+            crypto=_sound(CryptoSection, table.get("crypto")),
+            devices=_all_sound(DeviceSection, _entries(table, "device")),
+            lanes=_all_sound(LaneSection, _entries(table, "lane")),
+            drivers={str(one["id"]): str(one.get("driver")) for one in entries if "id" in one},
+        )
 
 
-def _device_mistakes(file: SiteFile, specs: dict[str, DeviceSpec]) -> Iterator[Mistake]:
+def _entries(table: Mapping[str, Any], key: str) -> dict[int, Any]:
+    found = table.get(key)
+    return dict(enumerate(found)) if isinstance(found, list) else {}
+
+
+def _sound(model: type[_Part], value: object) -> _Part | None:
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _all_sound(model: type[_Part], values: Mapping[int, object]) -> dict[int, _Part]:
+    parts = {number: _sound(model, value) for number, value in values.items()}
+    return {number: part for number, part in parts.items() if part is not None}
+
+
+def _device_mistakes(sound: _Sound, specs: dict[str, DeviceSpec]) -> Iterator[Mistake]:
     """Tell what is wrong with the devices; fill `specs` with those that are right."""
-    lane_of = {device: lane.id for lane in file.lane for device in (lane.gate, lane.reader)}
-    taken: dict[str, str] = {}
-    for number, device in enumerate(file.device):
+    lane_of = {device: lane.id for lane in sound.lanes.values() for device in (lane.gate, lane.reader)}
+    taken: set[str] = set()
+    links = _Links()
+    for number, device in sound.devices.items():
         at = f"device.{number}"
-        if device.id in specs:
+        if device.id in taken:
             yield Mistake(f"{at}.id", f"{device.id!r} is taken by another device")
-        if device.link in taken:
-            yield Mistake(f"{at}.link", f"{device.link!r} is the link of {taken[device.link]} too")
-        taken[device.link] = device.id
+        taken.add(device.id)
         try:
             driver = registry.driver(device.driver)
-            scheme = urlsplit(device.link).scheme
-            if scheme not in driver.links:
-                links = ", ".join(sorted(driver.links))
-                yield Mistake(f"{at}.link", f"{scheme or 'no scheme'}: a {driver.name} speaks over {links}")
+        except NotFound as error:
+            yield Mistake(f"{at}.driver", str(error))
+            continue
+        yield from (Mistake(f"{at}.link", text) for text in links.mistakes(device, driver))
+        try:
             profile = load_profile(device.profile)
             if profile.driver != driver.name:
                 yield Mistake(f"{at}.profile", f"{profile.name} is for the driver {profile.driver}, not {driver.name}")
@@ -272,51 +269,103 @@ def _device_mistakes(file: SiteFile, specs: dict[str, DeviceSpec]) -> Iterator[M
             driver.make(profile, settings)
             specs[device.id] = DeviceSpec(device.id, driver, profile, settings, device.link, lane_of.get(device.id))
         except ValidationError as error:
-            yield from (
-                Mistake(f"{at}.settings.{_of_pydantic(one).key}", _of_pydantic(one).text) for one in error.errors()
-            )
-        except NotFound as error:
-            yield Mistake(f"{at}.{'profile' if 'profile' in str(error) else 'driver'}", str(error))
+            found = (of_pydantic(one, driver.settings) for one in error.errors(include_url=False))
+            yield from (Mistake(f"{at}.settings.{one.key}", one.text) for one in found)
         except GatefleetError as error:
             yield Mistake(f"{at}.profile", str(error))
 
 
-def _lane_mistakes(file: SiteFile) -> Iterator[Mistake]:
-    drivers_of = {device.id: device.driver for device in file.device}
+@dataclass(slots=True)
+class _Links:
+    """Who has which link, in whatever spelling, and how each serial line is set."""
+
+    owners: dict[Hashable, str] = field(default_factory=dict)
+    lines: dict[str, tuple[Hashable, str]] = field(default_factory=dict)
+
+    def mistakes(self, device: DeviceSection, driver: Driver) -> Iterator[str]:
+        """Tell what is wrong with a device's link, also beside those before."""
+        scheme = device.link.partition(":")[0]
+        if scheme not in driver.links:
+            yield f"{scheme!r}: a {driver.name} speaks over {', '.join(sorted(driver.links))}"
+            return
+        try:
+            place, line, setting = _place(device.link, scheme)
+        except (GatefleetError, ValueError) as error:
+            yield str(error)
+            return
+        if place in self.owners:
+            yield f"{device.link!r} is the link of {self.owners[place]} too"
+        self.owners.setdefault(place, device.id)
+        set_by = self.lines.setdefault(line, (setting, device.id)) if line else (setting, "")
+        if set_by[0] != setting:
+            yield f"{line} is set otherwise by {set_by[1]}"
+
+
+def _place(link: str, scheme: str) -> tuple[Hashable, str, Hashable]:
+    """Return what a link leads to, the serial line it takes if any, and how that must be set; raise ConfigInvalid."""
+    if scheme in SCHEMES:
+        url = parse_modbus_url(link)
+        return (url.bus, url.unit), url.bus.device, url.bus
+    stream = stream_link(link)
+    return link, stream.device if isinstance(stream, SerialLink) else "", link
+
+
+def _lane_mistakes(sound: _Sound) -> Iterator[Mistake]:
     used: dict[str, str] = {}
     seen: set[str] = set()
-    for number, lane in enumerate(file.lane):
+    for number, lane in sound.lanes.items():
         at = f"lane.{number}"
         if lane.id in seen:
             yield Mistake(f"{at}.id", f"{lane.id!r} is taken by another lane")
         seen.add(lane.id)
         for role, wanted in (("gate", "turnstile"), ("reader", "reader")):
             device = getattr(lane, role)
-            kind = drivers_of.get(device)
-            if kind is None:
+            kind = _kind(sound.drivers[device]) if device in sound.drivers else None
+            if device not in sound.drivers:
                 yield Mistake(f"{at}.{role}", f"there is no device {device!r}")
-            elif kind != wanted:
+            elif kind not in {None, wanted}:
                 yield Mistake(f"{at}.{role}", f"{device} is a {kind}, wanted a {wanted}")
             if device in used:
                 yield Mistake(f"{at}.{role}", f"{device} serves {used[device]} already")
             used[device] = lane.id
         if lane.direction not in lane.rules.directions:
-            yield Mistake(f"{at}.direction", f"{lane.direction} is not among the directions of its rules")
+            allowed = ", ".join(lane.rules.directions)
+            yield Mistake(f"{at}.direction", f"{lane.direction} is not among the directions of its rules: {allowed}")
 
 
-def _edge_mistakes(file: SiteFile) -> Iterator[Mistake]:
+def _kind(driver: str) -> str | None:
+    """Return the kind of a driver's devices; None for a driver that there is not, which is told elsewhere."""
     try:
-        ZoneInfo(file.edge.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
-        yield Mistake("edge.timezone", f"{file.edge.timezone!r} is no IANA time zone, such as Asia/Shanghai")
-    if not EDGE_NAME.match(file.edge.full_name):
-        yield Mistake("edge.name", f"{file.edge.full_name!r} is no name for the wire")
-    if file.uplink.central_url.startswith("http://") and urlsplit(file.uplink.central_url).hostname not in {
-        "127.0.0.1",
-        "localhost",
-        "::1",
-    }:
-        yield Mistake("uplink.central_url", "lists would travel in the clear: use https")
-    for number, key in enumerate(file.crypto.trusted_keys):
-        if not re.match(r"^[a-z0-9]+-pub:[A-Za-z0-9_-]+$", key):
-            yield Mistake(f"crypto.trusted_keys.{number}", "not a public key such as sm2-pub:...")
+        return registry.driver(driver).kind
+    except NotFound:
+        return None
+
+
+def _edge_mistakes(sound: _Sound) -> Iterator[Mistake]:
+    if sound.edge is not None:
+        try:
+            ZoneInfo(sound.edge.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            yield Mistake("edge.timezone", f"{sound.edge.timezone!r} is no IANA time zone, such as Asia/Shanghai")
+        if not EDGE_NAME.match(sound.edge.full_name):
+            yield Mistake("edge.name", f"{sound.edge.full_name!r} is no name for the wire")
+    if sound.uplink is not None:
+        yield from _uplink_mistakes(sound.uplink)
+    for number, key in enumerate(sound.crypto.trusted_keys if sound.crypto else ()):
+        try:
+            load_public(key)
+        except GatefleetError as error:
+            yield Mistake(f"crypto.trusted_keys.{number}", f"not a public key such as sm2-pub:...: {error.detail}")
+
+
+def _uplink_mistakes(section: UplinkSection) -> Iterator[Mistake]:
+    for key, url in (("url", section.url), ("central_url", section.central_url)):
+        try:
+            parts = urlsplit(url)
+            host, known = parts.hostname, parts.port is None or parts.port > 0
+        except ValueError:
+            host, known = None, False
+        if url and not (host and known):
+            yield Mistake(f"uplink.{key}", "not an address such as mqtts://host:8883 or https://host")
+        elif url.startswith("http://") and host not in _LOOPBACK:
+            yield Mistake("uplink.central_url", "lists would travel in the clear: use https")

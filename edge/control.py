@@ -40,11 +40,13 @@ class ControlServer:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if await self._alive():
                 raise LinkLost("another daemon listens there", place=str(self._path))
+            if self._path.exists() and not self._path.is_socket():
+                raise LinkLost("there is a file that is no socket", place=str(self._path), cure="move it away")
             self._path.unlink(missing_ok=True)
             server = await asyncio.start_unix_server(self._client, self._path, limit=_MAX_LINE)
             self._path.chmod(0o660)
         except OSError as error:
-            raise LinkLost(f"cannot listen: {error.strerror}", place=str(self._path)) from error
+            raise LinkLost(f"cannot listen: {error.strerror or error}", place=str(self._path)) from error
         return server
 
     async def _alive(self) -> bool:
@@ -73,10 +75,18 @@ class ControlServer:
             elif name in self._operations:
                 await _send(writer, {"ok": True, "data": await self._operations[name](request)})
             else:
-                known = ", ".join(sorted({**self._operations, **self._streams}))
-                raise Unsupported(f"there is no operation {name!r}", cure=f"one of: {known}")
+                await _send(writer, {"ok": False, "error": error_words(self._unknown(name))})
         except GatefleetError as error:
             await _send(writer, {"ok": False, "error": error_words(error)})
+        except (OSError, TimeoutError):
+            raise
+        except Exception:  # the request's outermost frame: whoever asked must hear of it
+            log.exception("control.failed")
+            await _send(writer, {"ok": False, "error": error_words(GatefleetError("a bug: see the daemon's log"))})
+
+    def _unknown(self, name: str) -> GatefleetError:
+        known = ", ".join(sorted({**self._operations, **self._streams}))
+        return Unsupported(f"there is no operation {name!r}", cure=f"one of: {known}")
 
     async def _stream(
         self, items: AsyncIterator[Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -115,7 +125,7 @@ def text_of(request: Request, key: str, *, longest: int = 512, default: str | No
 def _read(line: bytes) -> dict[str, Any]:
     try:
         request = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MessageInvalid("not a line of JSON") from error
     if not isinstance(request, dict) or not isinstance(request.get("op"), str):
         raise MessageInvalid('not a request: {"op": "..."}')

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from core.errors import GatefleetError
 from core.messages.event import Event
 from core.messages.events import DeviceSeen, EdgeStarted
 from edge.buffer import open_buffer
@@ -33,8 +34,15 @@ log = structlog.get_logger()
 def run(path: Path) -> int:
     """Run the daemon of a config file until SIGTERM or SIGINT; return the exit status."""
     config = load_config(path)
-    asyncio.run(serve(config))
+    try:
+        asyncio.run(serve(config))
+    except* GatefleetError as errors:
+        raise _innermost(errors) from None
     return 0
+
+
+def _innermost(error: BaseException) -> BaseException:
+    return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def serve(config: EdgeConfig, ready: Callable[[Parts], None] | None = None) -> None:
@@ -70,6 +78,7 @@ async def _start(parts: Parts, supervisor: Supervisor, stack: AsyncExitStack) ->
     await parts.orders.recover()
     await parts.ledger.commit((_started(parts), *_seen(parts)))
     supervisor.keep("ledger", parts.ledger.run)
+    supervisor.keep("told", parts.ledger.run_told)
     for lane in parts.lanes.values():
         supervisor.keep(f"lane.{lane.spec.id}", lane.run)
     for address, bus in parts.buses.items():
@@ -77,6 +86,8 @@ async def _start(parts: Parts, supervisor: Supervisor, stack: AsyncExitStack) ->
     for session in parts.sessions.values():
         if isinstance(session, StreamSession):
             supervisor.keep(f"device.{session.spec.id}", session.run, session.lost)
+    supervisor.keep("orders", parts.orders.run)
+    supervisor.keep("lists", parts.lists.run)
     supervisor.keep("uplink", parts.link.run)
     desk = Desk(
         edge=parts.config.edge,
@@ -92,13 +103,14 @@ async def _start(parts: Parts, supervisor: Supervisor, stack: AsyncExitStack) ->
         new_id=lambda: new_id(parts.clock),
     )
     control = ControlServer(parts.config.file.control.socket, desk.operations(), desk.streams())
-    await stack.enter_async_context(await control.serve())
+    # Closed, but not waited for: somebody who watches must not keep the daemon from ending.
+    stack.callback((await control.serve()).close)
     section = parts.config.file.metrics
     if section.host:
         parts.metrics.registry.register(DaemonCollector(parts))
         server = await serve_metrics(parts.metrics.registry, section.host, section.port)
         parts.metrics_port = server.sockets[0].getsockname()[1]
-        await stack.enter_async_context(server)
+        stack.callback(server.close)
 
 
 def _on_bus_end(parts: Parts, address: BusAddress) -> Callable[[Exception], None]:

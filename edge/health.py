@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from core.errors import LinkLost
 from core.messages.event import Stream
 from core.messages.events import PassageAnomaly, PassageCleared, PassageDecided
 from edge.board import Board
@@ -105,9 +106,9 @@ class DaemonCollector(Collector):
         yield GaugeMetricFamily("gatefleet_buffer_used_bytes", "Of the quota", buffer.used_bytes)
         yield GaugeMetricFamily("gatefleet_buffer_quota_bytes", "The quota", buffer.quota_bytes)
         yield GaugeMetricFamily("gatefleet_buffer_healthy", "1 while commits succeed", int(buffer.healthy))
-        yield GaugeMetricFamily(
-            "gatefleet_owed_entries", "Events the buffer could not take yet", self._sources.ledger.owed
-        )
+        ledger = self._sources.ledger
+        yield GaugeMetricFamily("gatefleet_owed_entries", "Events the buffer could not take yet", ledger.owed)
+        yield CounterMetricFamily("gatefleet_owed_shed", "Events given up before the buffer took them", ledger.shed)
 
     def _uplink(self) -> Iterator[Metric]:
         uplink = self._sources.uplink
@@ -118,7 +119,7 @@ class DaemonCollector(Collector):
 
 
 async def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> asyncio.Server:
-    """Serve `GET /metrics`; everything else is 404. Rendering runs in a thread."""
+    """Serve `GET /metrics`; everything else is 404. Rendering runs in a thread. Raise LinkLost: cannot listen."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -132,8 +133,11 @@ async def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> as
             )
             await asyncio.wait_for(writer.drain(), _REQUEST_S)
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            return
+            writer.transport.abort()  # else a close would wait for a peer that takes nothing
         finally:
             writer.close()
 
-    return await asyncio.start_server(answer, host, port, limit=_MAX_REQUEST)
+    try:
+        return await asyncio.start_server(answer, host, port, limit=_MAX_REQUEST)
+    except OSError as error:
+        raise LinkLost(f"cannot listen: {error.strerror}", place=f"metrics at {host}:{port}") from error

@@ -53,7 +53,8 @@ class Observers:
 class _Waiting:
     happened: Input | CredentialRead
     came_ns: int
-    done: asyncio.Future[None] | None = None
+    done: asyncio.Future[str] | None = None
+    """Hears what did not work; "" when all did."""
 
 
 class LaneRunner:
@@ -100,8 +101,11 @@ class LaneRunner:
             return
         now = self._clock.monotonic_ms()
         same = fact.text == self._last_text[0] and now - self._last_text[1] < _SAME_DOCUMENT_MS
+        if not same and (self.lane.busy or self._waiting.full()):
+            self.counters.busy += 1
+            return
         self._last_text = (fact.text, now)
-        if self.lane.busy or self._waiting.full() or same:
+        if same:
             self.counters.busy += 1
             return
         done = asyncio.get_running_loop().create_future()
@@ -119,37 +123,38 @@ class LaneRunner:
 
     async def ask(self, wish: AskMode | AskOpen) -> str:
         """Do what a person wants; return "" when it is done, else why it is not."""
-        if isinstance(wish, AskOpen) and self.lane.busy:
-            return "somebody is being served: try again in a moment"
-        done = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(wish, time.monotonic_ns(), done)
-        await self._waiting.put(waiting)
-        await done
-        return self._gate_error
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        await self._waiting.put(_Waiting(wish, time.monotonic_ns(), done))
+        return await done
 
     async def run(self) -> None:
         """Work; runs for ever."""
         await self._tell_mode()
         while True:
             waiting = await self._waiting.get()
+            failure = "the lane stopped while it was done: its effect is unknown"
             try:
-                await self._take(waiting)
+                failure = await self._take(waiting)
             finally:
                 if waiting.done is not None and not waiting.done.done():
-                    waiting.done.set_result(None)
+                    waiting.done.set_result(failure)
 
-    async def _take(self, waiting: _Waiting) -> None:
+    async def _take(self, waiting: _Waiting) -> str:
+        """Take one thing to its end; return what did not work."""
         happened = waiting.happened
+        if isinstance(happened, AskOpen) and self.lane.unsettled:
+            return "somebody is being served: try again in a moment"
         if isinstance(happened, CredentialRead):
             if self.lane.busy:
                 self.counters.busy += 1
-                return
+                return ""
             happened = self._present(happened, waiting.came_ns)
         self._gate_error = ""
         await self._feed(happened, waiting.came_ns)
         self._set_alarm()
         if self.lane.memo.mode is not self._mode_told:
             await self._tell_mode()
+        return self._gate_error
 
     def _present(self, read: CredentialRead, came_ns: int) -> Presented:
         direction = self.spec.direction
@@ -175,6 +180,9 @@ class LaneRunner:
                     recorded = await self._commit(action)
                     if answer:
                         await self._feed(Recorded(recorded), came_ns)
+                    if answer and not recorded:
+                        # The memo that is owed says what was meant; this one says what became of it.
+                        await self._ledger.commit((), {self.memo_key: self._memo()})
                 case ToGate(command=command, answer=answer):
                     error = await self._to_gate(command)
                     if answer:
@@ -183,8 +191,12 @@ class LaneRunner:
                         await self._feed(GateDone(not error, took_ns / 1e6), came_ns)
 
     async def _commit(self, commit: Commit) -> bool:
-        memo = self.lane.memo.model_dump_json().encode()
-        recorded = await self._ledger.commit(commit.events, {self.memo_key: memo}, commit.otherwise)
+        try:
+            recorded = await self._ledger.commit(commit.events, {self.memo_key: self._memo()}, commit.otherwise)
+        except GatefleetError as error:
+            # Such as an event that is too large to keep: the lane goes on as without a record.
+            log.exception("lane.not_recorded", lane=self.spec.id, error=str(error))
+            recorded = False
         for event in commit.events if recorded else commit.otherwise or commit.events:
             match event:
                 case PassageCleared():
@@ -198,13 +210,17 @@ class LaneRunner:
             self._observers.event(event)
         return recorded
 
+    def _memo(self) -> bytes:
+        return self.lane.memo.model_dump_json().encode()
+
     async def _to_gate(self, command: DeviceCommand) -> str:
         try:
             await self._gate(command)
         except GatefleetError as error:
-            self._gate_error = str(error)
+            self._gate_error = self._gate_error or str(error)
             log.warning("gate.command_failed", lane=self.spec.id, command=type(command).__name__, error=str(error))
-        return self._gate_error
+            return str(error)
+        return ""
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:

@@ -4,9 +4,11 @@ Promises
 1. Nothing is done that is not signed by a trusted key for this edge, or whose time is over by central's clock as this
    edge knows it (the clock's error counts against the command).
 2. An order is done at most once by its id: it is journalled, with fsync, before it is begun.
-3. An order that was begun when the daemon died is reported `unknown` after the restart, and never begun again.
+3. An order that was begun when the daemon died is reported `unknown` after the restart, and never begun again. One that
+   is under way does not end with the connection that brought it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,8 +16,9 @@ from typing import Final
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from core.errors import CommandExpired, GatefleetError, MessageInvalid
+from core.errors import CommandExpired, GatefleetError, MessageInvalid, Whose
 from core.messages.commands import Order
+from core.messages.envelope import ClockSource
 from core.messages.event import Event
 from core.messages.events import CommandProgressed, CommandState
 from core.messages.signed import Signed, Verifier
@@ -25,7 +28,8 @@ from edge.ledger import Ledger
 
 _PREFIX: Final = "order/"
 _REMEMBER: Final = timedelta(hours=2)
-"""Longer than any order may live: until then its id is known here."""
+"""So long after its time is over an order's id is known here."""
+_MAX_WAITING: Final = 64
 
 log = structlog.get_logger()
 
@@ -53,23 +57,33 @@ class Orders:
         self._clock = clock
         self._verifier = verifier
         self._execute = execute
+        self._waiting: asyncio.Queue[bytes] = asyncio.Queue(_MAX_WAITING)
         self.refused = 0
 
     async def recover(self) -> None:
-        """After a start: tell of what was begun, forget what is long over."""
-        now = self._clock.wall()
-        for key, raw in self._buffer.memos(_PREFIX).items():
-            journal = Journal.model_validate_json(raw)
-            order_id = key.removeprefix(_PREFIX)
+        """After a start: tell of what was begun."""
+        for key, journal in self._journals().items():
             if not journal.state.final:
                 ended = journal.model_copy(update={"state": CommandState.UNKNOWN})
-                told = _told(order_id, journal.target, CommandState.UNKNOWN, "the edge stopped while it was done")
+                detail = "the edge stopped while it was done"
+                told = _told(key.removeprefix(_PREFIX), journal.target, CommandState.UNKNOWN, detail)
                 await self._ledger.commit((told,), {key: ended.model_dump_json().encode()})
-            elif journal.expires_at + _REMEMBER < now:
-                await self._ledger.commit((), {key: None})
+
+    def heard(self, raw: bytes) -> None:
+        """Take one order from the wire, to be done by `run`; what is too much is dropped, and expires."""
+        if self._waiting.full():
+            self.refused += 1
+            log.warning("order.too_many", waiting=self._waiting.qsize())
+        else:
+            self._waiting.put_nowait(raw)
+
+    async def run(self) -> None:
+        """Do the orders that are heard, one after the other; runs for ever."""
+        while True:
+            await self.arrived(await self._waiting.get())
 
     async def arrived(self, raw: bytes) -> None:
-        """Take one order from the wire, to its end."""
+        """Do one order from the wire, to its end."""
         try:
             order = self._open(raw)
         except GatefleetError as error:
@@ -86,6 +100,7 @@ class Orders:
         except CommandExpired as error:
             await self._end(order, journal, CommandState.EXPIRED, str(error))
             return
+        await self._forget()
         begun = _told(order.id, order.target, CommandState.EXECUTING, "")
         if not await self._ledger.commit((begun,), {key: journal.model_dump_json().encode()}):
             # Without a journal the order could be done twice: it is not begun.
@@ -94,7 +109,8 @@ class Orders:
         try:
             failure = await self._execute(order)
         except GatefleetError as error:
-            await self._end(order, journal, CommandState.REFUSED, str(error))
+            state = CommandState.REFUSED if error.whose is Whose.REFUSED else CommandState.FAILED
+            await self._end(order, journal, state, str(error))
             return
         await self._end(order, journal, CommandState.FAILED if failure else CommandState.DONE, failure)
 
@@ -106,7 +122,29 @@ class Orders:
             raise MessageInvalid(f"not an order: {error.error_count()} mistakes") from error
         if order.edge != self._edge:
             raise MessageInvalid(f"an order for {order.edge}", place=self._edge)
+        if order.issued_at.tzinfo is None or order.expires_at.tzinfo is None:
+            raise MessageInvalid("an order whose times have no time zone", place=order.id)
         return order
+
+    def _journals(self) -> dict[str, Journal]:
+        """Return the journal by memo key; what cannot be read stays where it is, so that it is never begun again."""
+        journals = {}
+        for key, raw in self._buffer.memos(_PREFIX).items():
+            try:
+                journals[key] = Journal.model_validate_json(raw)
+            except ValidationError:
+                log.warning("order.journal_unreadable", key=key)
+        return journals
+
+    async def _forget(self) -> None:
+        """Forget what is long over by central's clock; a clock that is not set forgets nothing."""
+        quality = self._clock.quality()
+        if quality.source is ClockSource.UNSYNCED:
+            return
+        now = self._clock.wall() + timedelta(milliseconds=quality.offset_ms - quality.error_ms)
+        old = [key for key, one in self._journals().items() if one.state.final and one.expires_at + _REMEMBER < now]
+        if old:
+            await self._ledger.commit((), dict.fromkeys(old))
 
     def _check_time(self, order: Order) -> None:
         quality = self._clock.quality()

@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from core.errors import NotFound
+from core.errors import ConfigInvalid, NotFound
 from drivers.profile import Profile, read_profile
 
 
@@ -33,4 +33,10 @@ def load_profile(name: str) -> Profile:
     path = data_folder("firmware_profiles") / f"{name}.toml"
     if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+", name) or not path.is_file():
         raise NotFound(f"there is no profile {name!r}", cure=f"one of: {', '.join(profile_names())}")
-    return read_profile(path.read_text(encoding="utf-8"), f"{name}.toml")
+    try:
+        profile = read_profile(path.read_text(encoding="utf-8"), f"{name}.toml")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"cannot be read: {error}", place=f"{name}.toml") from error
+    if profile.name != name:
+        raise ConfigInvalid(f"calls itself {profile.name!r}", place=f"{name}.toml", cure="a profile's name is its path")
+    return profile

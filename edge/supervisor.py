@@ -2,7 +2,8 @@
 
 A link that is lost is tried again after 0.5 s, doubling to 30 s, with jitter so that a power cut does not end in a
 stampede. What ran for a while starts again at once. An error that trying again cannot cure (`retriable` False) waits
-the longest time at once. A bug in one task is logged with its trace and stops nothing else.
+the longest time at once. A bug in one task, or in who hears of its end, is logged with its trace and stops nothing
+else.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from core.errors import GatefleetError
 _FIRST_S: Final = 0.5
 _LONGEST_S: Final = 30.0
 _GOOD_RUN_S: Final = 20.0
+_MAX_DOUBLINGS: Final = 16
+"""More would say nothing new, and would overflow a float after a day of failures."""
 
 log = structlog.get_logger()
 
@@ -57,16 +60,31 @@ class Supervisor:
             except GatefleetError as error:
                 ended = error
                 log.info("task.lost", task=name, code=error.code, error=str(error))
+            except asyncio.CancelledError:
+                if _is_cancelled():
+                    raise
+                ended = GatefleetError("something it waited for was cancelled", place=name)
+                log.warning("task.stray_cancel", task=name)
             except Exception as error:  # the task's outermost frame
                 ended = error
                 log.exception("task.failed", task=name)
             self.restarts[name] = self.restarts.get(name, 0) + 1
             failures = 1 if time.monotonic() - began > _GOOD_RUN_S else failures + 1
-            if on_end is not None:
-                on_end(ended)
+            try:
+                if on_end is not None:
+                    on_end(ended)
+            except Exception:  # the task's outermost frame, as above
+                log.exception("task.end_not_heard", task=name)
             await asyncio.sleep(self._pause_s(failures, ended))
 
     def _pause_s(self, failures: int, ended: Exception) -> float:
         hopeless = isinstance(ended, GatefleetError) and not ended.retriable
-        pause = self._longest_s if hopeless else min(self._longest_s, self._first_s * 2 ** (failures - 1))
+        doubled = self._first_s * 2 ** min(failures - 1, _MAX_DOUBLINGS)
+        pause = self._longest_s if hopeless else min(self._longest_s, doubled)
         return pause * random.uniform(0.7, 1.0)  # noqa: S311 jitter, not a secret
+
+
+def _is_cancelled() -> bool:
+    """Tell whether the present task itself was told to end."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

@@ -7,17 +7,21 @@ buffer when central has acked its commit; the broker's own acknowledgement count
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 import aiomqtt
 import structlog
 import zstandard
+from paho.mqtt import client as mqtt
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from pydantic import ValidationError
 
-from core.errors import LinkLost
+from core.errors import BufferUnavailable, LinkLost
 from core.messages import topics
 from core.messages.envelope import join_batch, place
 from core.messages.event import Stream
@@ -32,6 +36,8 @@ BATCH_BYTES: Final = 192 * 1024
 _WINDOW: Final[Mapping[Stream, int]] = {Stream.VITAL: 8, Stream.STATE: 4, Stream.TELEMETRY: 4}
 _KEEPALIVE_S: Final = 15
 _TIMEOUT_S: Final = 10.0
+_GOODBYE_S: Final = 1.0
+_MAX_SEQ: Final = 1 << 53
 _MAX_DOWN_BYTES: Final = 1024 * 1024
 
 log = structlog.get_logger()
@@ -50,11 +56,37 @@ class UplinkState:
     bytes: int = 0
     acks: int = 0
     foreign_acks: int = 0
-    """Acks for another epoch."""
+    """Acks for another epoch, or that cannot be meant: a seq that no stream reaches, a time without a zone."""
+
+
+class _Client(aiomqtt.Client):
+    """The library's client; alone it waits out its timeout when a connection is lost before the broker has answered.
+
+    And it would keep the socket of a broker that never answers.
+    """
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            self._client.disconnect()
+            raise
+
+    def _on_disconnect(
+        self,
+        client: mqtt.Client,
+        userdata: object,
+        flags: mqtt.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError(f"lost before the broker answered: {reason_code}"))
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
 
 class Uplink:
-    """One edge's connection to the broker."""
+    """One edge's connection to the broker. `on_command` and `on_list` must be quick: acks wait behind them."""
 
     def __init__(
         self,
@@ -64,8 +96,8 @@ class Uplink:
         buffer: Buffer,
         clock: Clock,
         presence: Presence,
-        on_command: Callable[[bytes], Awaitable[None]],
-        on_list: Callable[[bytes], Awaitable[None]],
+        on_command: Callable[[bytes], None],
+        on_list: Callable[[bytes], None],
     ) -> None:
         self._edge = edge
         self._section = section
@@ -81,29 +113,45 @@ class Uplink:
     async def run(self) -> None:
         """Connect and sync until the connection is lost: raises LinkLost."""
         try:
-            async with self._client() as client, asyncio.TaskGroup() as group:
-                await self._hello(client)
-                for stream in Stream:
-                    group.create_task(self._pump(client, stream), name=f"uplink.{stream.value}")
-                group.create_task(self._receive(client), name="uplink.receive")
-        except* (aiomqtt.MqttError, OSError, TimeoutError) as errors:
+            async with self._client() as client:
+                try:
+                    await self._sync(client)
+                except asyncio.CancelledError:
+                    await self._goodbye(client)
+                    raise
+        except* (aiomqtt.MqttError, BufferUnavailable, OSError, TimeoutError) as errors:
             self._down(str(errors.exceptions[0]) or "lost")
             raise LinkLost(self.state.last_error, place=self._section.url) from errors
         finally:
             self.state.up = False
 
-    def _client(self) -> aiomqtt.Client:
+    async def _sync(self, client: aiomqtt.Client) -> None:
+        async with asyncio.TaskGroup() as group:
+            await self._hello(client)
+            for stream in Stream:
+                group.create_task(self._pump(client, stream), name=f"uplink.{stream.value}")
+            group.create_task(self._receive(client), name="uplink.receive")
+
+    async def _goodbye(self, client: aiomqtt.Client) -> None:
+        """Say what the last will would say: after a clean end of the connection the broker keeps it to itself."""
+        topic = topics.presence(self._edge)
+        with suppress(aiomqtt.MqttError):
+            await client.publish(topic, self._offline(), qos=1, retain=True, timeout=_GOODBYE_S)
+
+    def _offline(self) -> str:
+        return Presence(state="offline", boot_id=self._presence.boot_id).model_dump_json()
+
+    def _client(self) -> _Client:
         url = urlsplit(self._section.url)
         secure = url.scheme == "mqtts"
-        offline = Presence(state="offline", boot_id=self._presence.boot_id).model_dump_json()
-        return aiomqtt.Client(
+        return _Client(
             hostname=url.hostname or "localhost",
             port=url.port or (8883 if secure else 1883),
             identifier=f"gatefleet-{self._edge}",
             username=self._section.username or None,
             password=read_secret(self._section.password) if self._section.password else None,
             tls_context=self._tls() if secure else None,
-            will=aiomqtt.Will(topics.presence(self._edge), offline, qos=1, retain=True),
+            will=aiomqtt.Will(topics.presence(self._edge), self._offline(), qos=1, retain=True),
             keepalive=_KEEPALIVE_S,
             timeout=_TIMEOUT_S,
             clean_session=True,
@@ -137,9 +185,10 @@ class Uplink:
             window.overdue(time.monotonic())
             entries: list[Entry] = []
             if window.open and self._buffer.newest(stream) > window.sent:
-                read = await self._buffer.read(stream, window.sent, entries=BATCH_ENTRIES, bytes_=BATCH_BYTES)
-                # An ack that came while the disk was read may have moved the window.
-                entries = [entry for entry in read if entry.seq > window.sent]
+                after = window.sent
+                read = await self._buffer.read(stream, after, entries=BATCH_ENTRIES, bytes_=BATCH_BYTES)
+                # An ack that came while the disk was read may have moved the window: on, or back before what was read.
+                entries = [entry for entry in read if entry.seq > window.sent >= after]
             if not entries:
                 await self._idle(stream, window)
                 continue
@@ -181,7 +230,7 @@ class Uplink:
             elif message.topic.value == ack_topic:
                 await self._ack(payload)
             elif handler := self._handlers.get(message.topic.value):
-                await handler(payload)
+                handler(payload)
 
     async def _ack(self, payload: bytes) -> None:
         try:
@@ -190,7 +239,7 @@ class Uplink:
             log.warning("uplink.bad_ack", mistakes=error.error_count())
             return
         window = self.windows[ack.stream]
-        if ack.epoch != self._buffer.epoch:
+        if ack.epoch != self._buffer.epoch or ack.upto > _MAX_SEQ or ack.at.tzinfo is None:
             self.state.foreign_acks += 1
             return
         self.state.acks += 1

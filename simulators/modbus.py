@@ -280,13 +280,18 @@ class Line(asyncio.Protocol):
         held, self._held = self._held, []
         return held
 
-    def _send(self, rest: bytes) -> None:
-        """Send a piece, and the others at the line's pace."""
-        piece = rest[:_PIECE] if self._baud else rest
+    def _send(self, frame: bytes) -> None:
+        """Send at once, or piece by piece: each has arrived when its time on the line is over."""
+        if not self._baud:
+            self._arrive(frame, b"")
+            return
+        piece, rest = frame[:_PIECE], frame[_PIECE:]
+        self._later(len(piece) * 10 / self._baud, lambda: self._arrive(piece, rest))
+
+    def _arrive(self, piece: bytes, rest: bytes) -> None:
         self._write(piece)
-        rest = rest[len(piece) :]
-        if rest or self._baud:
-            self._later(len(piece) * 10 / self._baud, lambda: self._send(rest) if rest else self._sent())
+        if rest:
+            self._send(rest)
         else:
             self._sent()
 

@@ -76,7 +76,7 @@ class PassengerLane:
 
     @property
     def unsettled(self) -> bool:
-        """Tell whether a release is under way, or was when the edge last stopped and the gate has not told of it yet."""
+        """Tell whether a release is under way, or was when the edge stopped and the gate has not told of it yet."""
         return self.busy or self.memo.open is not None
 
     def handle(self, happened: Input, now_ms: int) -> tuple[Action, ...]:

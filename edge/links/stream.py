@@ -1,14 +1,15 @@
 """Byte streams to devices: TCP out, TCP in, serial lines, and pairs in memory for tests.
 
 tcp://host:port            we call the device
-tcp-server://host:port     the device calls us; the newest caller wins
+tcp-server://host:port     the device calls us; the newest caller wins, and is served by the next `connect`
 serial:///dev/ttyS0?baud=9600&parity=N
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -18,6 +19,9 @@ _CHUNK: Final = 4096
 _CONNECT_S: Final = 5.0
 _WRITE_S: Final = 5.0
 _PARITIES: Final = frozenset("NEO")
+_BAUDS: Final = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400)
+_KEEPALIVE_S: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""A reader is silent for hours: only this finds out that its cable was pulled."""
 
 
 class Connection(Protocol):
@@ -39,8 +43,8 @@ class Link(Protocol):
 
 def stream_link(url: str) -> Link:
     """Return the link of a URL; raise ConfigInvalid."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         match parts.scheme:
             case "tcp" if parts.hostname and parts.port:
                 return TcpLink(parts.hostname, parts.port)
@@ -74,6 +78,7 @@ class _Streams:
             self.writer.write(data)
             await asyncio.wait_for(self.writer.drain(), _WRITE_S)
         except (OSError, TimeoutError) as error:
+            self.writer.transport.abort()  # else a close would wait for the peer for ever
             raise LinkLost(f"the peer takes no bytes: {error!r}", place=self.place) from error
 
 
@@ -84,7 +89,8 @@ async def _opened(
     try:
         reader, writer = await asyncio.wait_for(opening, _CONNECT_S)
     except (OSError, TimeoutError) as error:
-        raise LinkLost(f"cannot connect: {error or 'no answer'}", place=place) from error
+        raise LinkLost(f"cannot connect: {str(error) or 'no answer'}", place=place) from error
+    _keep_alive(writer)
     try:
         yield _Streams(reader, writer, place)
     finally:
@@ -125,23 +131,31 @@ class SerialLink:
         return pair
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ListeningLink:
-    """The device calls us. One at a time: a device that calls again has lost its old connection."""
+    """The device calls us. One at a time: a device that calls again has lost its old connection, which ends then."""
 
     host: str
     port: int
     on_listening: Callable[[int], None] | None = None
     """Hears the port, for port 0."""
+    _next: _Streams | None = field(default=None, init=False)
+    """Has called, and is not served yet."""
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:
-        """Wait for the device."""
+        """Wait for the device, unless it has called already."""
         place = f"tcp-server://{self.host}:{self.port}"
-        called: asyncio.Queue[_Streams] = asyncio.Queue()
+        called = asyncio.Event()
+        serving: _Streams | None = None
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            called.put_nowait(_Streams(reader, writer, place))
+            _keep_alive(writer)
+            for older in (serving, self._next):
+                if older is not None:
+                    older.writer.close()
+            self._next = _Streams(reader, writer, place)
+            called.set()
 
         try:
             server = await asyncio.start_server(accept, self.host, self.port)
@@ -150,11 +164,24 @@ class ListeningLink:
         async with server:
             if self.on_listening is not None:
                 self.on_listening(server.sockets[0].getsockname()[1])
-            connection = await called.get()
+            if self._next is None:
+                await called.wait()
+            serving, self._next = self._next, None
+            assert serving is not None
             try:
-                yield connection
+                yield serving
             finally:
-                connection.writer.close()
+                serving.writer.close()
+
+
+def _keep_alive(writer: asyncio.StreamWriter) -> None:
+    sock = writer.get_extra_info("socket")
+    if sock is None:
+        return  # a serial line
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, seconds in _KEEPALIVE_S.items():
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
 
 
 class MemoryLink:
@@ -181,6 +208,7 @@ class MemoryLink:
 def _serial(parts: SplitResult, url: str) -> SerialLink:
     keys = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
     baud, parity = keys.pop("baud", "9600"), keys.pop("parity", "N")
-    if keys or not baud.isdecimal() or parity not in _PARITIES:
-        raise ConfigInvalid("serial settings", place=url, cure="baud=9600 and parity=N, E or O are the ones there are")
+    if keys or baud not in map(str, _BAUDS) or parity not in _PARITIES:
+        cure = f"baud is one of {', '.join(map(str, _BAUDS))}; parity is N, E or O; there is nothing else"
+        raise ConfigInvalid("serial settings", place=url, cure=cure)
     return SerialLink(parts.path, int(baud), parity)
