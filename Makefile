@@ -29,7 +29,7 @@ check: venv ## format, lint, types, import contracts, fast tests
 	$(BIN)/pytest -m "not real and not slow"
 
 test: venv ## everything, with the real programs (installs their Debian packages when it may)
-	@sh .ci/packages mosquitto postgresql strace socat
+	@sh .ci/packages mosquitto postgresql strace socat mbpoll openssl
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
