@@ -87,12 +87,12 @@ class Board:
         for queue in record.watchers:
             if not queue.full():
                 queue.put_nowait(fact)
+        changed, record._link = record._link is not None, None  # noqa: SLF001 as above
         if isinstance(fact, GateObserved):
             before, record._gate = record._gate, fact  # noqa: SLF001 as above
-            if before is None or before.faults != fact.faults or before.mode is not fact.mode:
-                self._judge(record)
-        if record._link is not None:  # noqa: SLF001 as above
-            self._set(record, link=None)
+            changed = changed or before is None or before.faults != fact.faults or before.mode is not fact.mode
+        if changed:
+            self._judge(record)
         if record._garbled_at is not None and record.last_seen - record._garbled_at >= _GARBLED_FOR:  # noqa: SLF001
             record._garbled_at = None  # noqa: SLF001 as above
             self.degraded(device, None)

@@ -13,6 +13,7 @@ from core.identity.mrz import full_date
 from core.identity.tokens import Identified, TokenKind, identify, subject_token
 
 _NOBODY: Final = ""
+_FILLER: Final = "<<"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,9 @@ class Judge:
             shown = identify(text)
         except GatefleetError:
             shown = Identified(TokenKind.OPAQUE, "", problem="unreadable")
-        named = shown.natural and not shown.problem
+        # What looks like a machine-readable zone and is none was misread: it must not pass for a code of its own.
+        misread = shown.kind is TokenKind.OPAQUE and _FILLER in text
+        named = shown.natural and not shown.problem and not misread
         token = subject_token(shown.kind, shown.natural, self._token_key, self._hmac) if named else _NOBODY
         attempt = Attempt(
             lane=lane,

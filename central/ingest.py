@@ -1,0 +1,306 @@
+"""From a batch on the wire to rows, projections and an ack.
+
+Promises:
+1. An event is stored once, by its name (edge, epoch, stream, seq); duplicates, reorder and replays have no effect.
+2. Within a stream events are stored in order: a batch that is ahead waits until the hole before it is filled.
+3. An ack leaves after the commit, and says no more than what is committed.
+4. Projections run in the transaction that stores their events. One that raises stops no stream: its event is stored as
+   `projection_failed`, counted, and can be projected again.
+5. What is not understood is stored raw and counted, never dropped.
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from typing import Final
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central import eventstore
+from central.batches import Batch, Inbound, moments, read, row_of, typed
+from central.bus import Bus, Recorded
+from central.db import Database, now, transient
+from central.eventstore import OK, PROJECTION_FAILED, EventRow, Positions, StreamKey
+from central.holding import Holding, Holes, Plan, plan
+from central.metrics import Metrics
+from core.errors import MessageInvalid
+from core.messages.envelope import Envelope
+from core.messages.event import Stream
+from core.messages.wire import Ack
+
+_log = structlog.get_logger(__name__)
+
+GROUP_ENTRIES: Final = 2_000
+"""Events of one transaction, about; more would keep the loop from answering for too long."""
+GROUP_BATCHES: Final = 64
+QUEUE_BYTES: Final = 64 * 1024 * 1024
+QUEUE_BATCHES: Final = 4_096
+
+SendAck = Callable[[str, Ack], Awaitable[None]]
+"""(edge, ack)"""
+
+
+class Queue:
+    """Batches that wait to be looked at; `vital` goes first, and is shed last: the edge sends again."""
+
+    def __init__(self, max_bytes: int = QUEUE_BYTES, max_batches: int = QUEUE_BATCHES) -> None:
+        self._lanes: tuple[deque[Inbound], deque[Inbound]] = (deque(), deque())
+        self._max_bytes = max_bytes
+        self._max_batches = max_batches
+        self._filled = asyncio.Event()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lanes))
+
+    def put(self, inbound: Inbound) -> int:
+        """Add a batch; return how many, oldest first, had to be shed for it."""
+        self._lanes[inbound.stream is not Stream.VITAL].append(inbound)
+        self.bytes += len(inbound.payload)
+        shed = 0
+        while self.bytes > self._max_bytes or len(self) > self._max_batches:
+            self._pop(self._lanes[1] or self._lanes[0])
+            shed += 1
+        self._filled.set()
+        return shed
+
+    def take(self) -> Iterator[Inbound]:
+        """Take what waits, one by one."""
+        while len(self):
+            yield self._pop(self._lanes[0] or self._lanes[1])
+
+    async def wait(self) -> None:
+        """Return when something waits."""
+        while not len(self):
+            self._filled.clear()
+            await self._filled.wait()
+
+    def _pop(self, lane: deque[Inbound]) -> Inbound:
+        one = lane.popleft()
+        self.bytes -= len(one.payload)
+        return one
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """A new event on its way into the store."""
+
+    row: EventRow
+    recorded: Recorded | None
+    """None where no projection wants it."""
+
+
+class Ingest:
+    """Stores what the edges send, and says what is stored."""
+
+    def __init__(
+        self, database: Database, bus: Bus, metrics: Metrics, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.queue = Queue()
+        self._monotonic = monotonic
+        self._holes = Holes()
+        self._database = database
+        self._bus = bus
+        self._metrics = metrics
+        self._positions = Positions()
+        self._holding = Holding()
+
+    def offer(self, inbound: Inbound) -> None:
+        """Take a batch from the wire; it is looked at by `run`."""
+        shed = self.queue.put(inbound)
+        if shed:
+            self._metrics.batches.labels("shed").inc(shed)
+        self._metrics.queued_bytes.set(self.queue.bytes)
+
+    async def run(self, send: SendAck) -> None:
+        """Store and ack until cancelled. While the database is away the queue fills up, within its bounds."""
+        while True:
+            await self.queue.wait()
+            for edge, ack in await self._stored(await self._next_group()):
+                await send(edge, ack)
+
+    async def _stored(self, group: Sequence[Batch]) -> Sequence[tuple[str, Ack]]:
+        pause_s = 0.1
+        while True:
+            try:
+                return await self.store(group)
+            except Exception as error:  # noqa: BLE001 (the outermost frame of the task)
+                self._metrics.task_failures.labels("ingest").inc()
+                _log.error("ingest.not_stored", error=str(error), exc_info=not transient(error))
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+            pause_s = min(pause_s * 2, 5.0)
+
+    async def watermarks(self) -> Sequence[tuple[str, Ack]]:
+        """Return what is committed of all streams, as acks: edges that hear it go on from there."""
+        async with self._database.read() as conn:
+            rows = await eventstore.all_watermarks(conn)
+        return [(row.edge, Ack(epoch=row.epoch, stream=row.stream, upto=row.upto, at=now())) for row in rows]
+
+    async def _next_group(self) -> Sequence[Batch]:
+        """Read what waits, up to a transaction's worth."""
+        group: list[Batch] = []
+        entries = 0
+        for inbound in self.queue.take():
+            batch = self.read(inbound)
+            if batch is not None:
+                group.append(batch)
+                entries += len(batch.entries)
+            if entries >= GROUP_ENTRIES or len(group) >= GROUP_BATCHES:
+                break
+            await asyncio.sleep(0)  # reading is work: let requests and commands through between batches
+        self._metrics.queued_bytes.set(self.queue.bytes)
+        return group
+
+    def read(self, inbound: Inbound) -> Batch | None:
+        """Read a batch; None where it is refused, which is counted and told."""
+        try:
+            return read(inbound)
+        except MessageInvalid as error:
+            self._holes.refused(inbound.edge, inbound.stream.value)
+            self._metrics.batches.labels("refused").inc()
+            _log.warning("ingest.batch_refused", edge=inbound.edge, stream=inbound.stream.value, error=str(error))
+            return None
+
+    async def store(self, batches: Sequence[Batch]) -> Sequence[tuple[str, Ack]]:
+        """Store batches in one transaction; one by one where that fails for another reason than the database's."""
+        if not batches:
+            return []
+        try:
+            return await self._transaction(batches, careful=False)
+        except Exception as error:
+            if transient(error):
+                raise
+            _log.exception("ingest.group_failed", batches=len(batches))
+        self._metrics.batches.labels("retried").inc(len(batches))
+        acks: list[tuple[str, Ack]] = []
+        for batch in sorted(batches, key=lambda one: (one.key, one.follows)):
+            acks += await self._alone(batch)
+        return acks
+
+    async def _alone(self, batch: Batch) -> Sequence[tuple[str, Ack]]:
+        """Store one batch; event by event where a projection raises."""
+        for careful in (False, True):
+            try:
+                return await self._transaction([batch], careful=careful)
+            except Exception as error:
+                if transient(error):
+                    raise
+                _log.exception("ingest.batch_failed", edge=batch.key.edge, stream=batch.key.stream, careful=careful)
+        self._metrics.batches.labels("refused").inc()
+        return []
+
+    async def _transaction(self, batches: Sequence[Batch], *, careful: bool) -> Sequence[tuple[str, Ack]]:
+        by_key: dict[StreamKey, list[Batch]] = {}
+        for batch in batches:
+            by_key.setdefault(batch.key, []).append(batch)
+        with self._metrics.ingest_commit.time():
+            async with self._database.begin() as conn:
+                marks = await eventstore.lock_watermarks(conn, list(by_key))
+                plans = {key: self._plan(key, marks[key], some) for key, some in by_key.items()}
+                fresh = await self._fresh(conn, plans, now())
+                if fresh:
+                    await self._write(conn, fresh, careful=careful)
+                    raised = {key: one.upto for key, one in plans.items() if one.upto > marks[key]}
+                    await eventstore.raise_watermarks(conn, raised)
+        self._settle(plans, fresh)
+        moment = now()
+        return [
+            (key.edge, Ack(epoch=key.epoch, stream=Stream(key.stream), upto=one.upto, at=moment))
+            for key, one in plans.items()
+        ]
+
+    def _plan(self, key: StreamKey, mark: int, batches: Sequence[Batch]) -> Plan:
+        """Plan a stream; pass over a hole that the edge cannot fill, loudly."""
+        held = self._holding.of(key)
+        made = plan(mark, batches, held)
+        nearest = min((one.follows for one in made.ahead), default=None)
+        if made.applied or nearest is None:
+            self._holes.filled(key)
+            return made
+        offered = nearest in {batch.follows for batch in batches}
+        if not offered or not self._holes.lost(key, mark, nearest, self._monotonic()):
+            return made
+        _log.error(
+            "ingest.entries_missing", edge=key.edge, epoch=key.epoch, stream=key.stream, after=mark, upto=nearest
+        )
+        self._metrics.missing.labels(key.stream).inc(nearest - mark)
+        return plan(nearest, batches, held)
+
+    async def _fresh(
+        self, conn: AsyncConnection, plans: dict[StreamKey, Plan], received_at: datetime
+    ) -> Sequence[_Fresh]:
+        """Return the new events of all plans with their positions, each stream in order."""
+        new = [
+            (entry, entry.seq in batch.damaged)
+            for one in plans.values()
+            for batch, mark in one.applied
+            for entry in batch.entries
+            if entry.seq > mark
+        ]
+        positions = await self._positions.take(conn, len(new)) if new else ()
+        return [
+            self._one(position, entry, received_at, damaged=damaged)
+            for position, (entry, damaged) in zip(positions, new, strict=True)
+        ]
+
+    def _one(self, position: int, entry: Envelope, received_at: datetime, *, damaged: bool) -> _Fresh:
+        site = entry.source.partition(".")[0]
+        status, event = typed(entry, damaged=damaged)
+        row = row_of(position, site, status, entry, received_at)
+        if event is None or not self._bus.projects(type(event)):
+            return _Fresh(row, None)
+        occurred_at = moments(entry, received_at)[1]
+        return _Fresh(row, Recorded(position, entry, event, entry.source, site, occurred_at, received_at))
+
+    async def _write(self, conn: AsyncConnection, fresh: Sequence[_Fresh], *, careful: bool) -> None:
+        await eventstore.insert_events(conn, [one.row for one in fresh])
+        wanted = [one.recorded for one in fresh if one.recorded is not None]
+        if not wanted:
+            return
+        if not careful:
+            await self._bus.apply(conn, wanted)
+            return
+        failed = [row.position for row in wanted if not await self._projected(conn, row)]
+        if failed:
+            await eventstore.set_status(conn, failed, PROJECTION_FAILED)
+            self._metrics.events.labels(PROJECTION_FAILED).inc(len(failed))
+
+    async def _projected(self, conn: AsyncConnection, row: Recorded) -> bool:
+        """Project one event within a savepoint; tell whether that went well."""
+        try:
+            async with conn.begin_nested():
+                await self._bus.apply(conn, [row])
+        except Exception as error:
+            if transient(error):
+                raise
+            _log.exception("ingest.projection_failed", type=row.event.TYPE, position=row.position)
+            return False
+        return True
+
+    def _settle(self, plans: dict[StreamKey, Plan], fresh: Sequence[_Fresh]) -> None:
+        """Hold what is ahead and count, now that the transaction is durable."""
+        count = self._metrics.batches.labels
+        for key, one in plans.items():
+            count("shed").inc(self._holding.put(key, one.ahead))
+            count("applied").inc(len(one.applied))
+            count("duplicate").inc(one.spent)
+            count("held").inc(len(one.ahead))
+            self._metrics.events.labels("duplicate").inc(one.duplicates)
+        moment = now()
+        for batch, _ in chain.from_iterable(one.applied for one in plans.values()):
+            lag_s = (moment - moments(batch.entries[-1], moment)[1]).total_seconds()
+            self._metrics.event_lag.observe(max(lag_s, 0.0))
+        outcomes = [one.row[16] for one in fresh]
+        for status in set(outcomes):
+            self._metrics.events.labels("stored" if status == OK else status).inc(outcomes.count(status))
+        self._metrics.held_bytes.set(self._holding.bytes)
+
+    async def forget_old(self) -> None:
+        """Drop held batches whose turn never came (a sweep calls this)."""
+        self._metrics.batches.labels("shed").inc(self._holding.forget_old())

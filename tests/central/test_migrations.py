@@ -1,0 +1,38 @@
+import importlib
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from central.db import Database, metadata, open_database
+from central.migrations import behind, upgrade
+
+_DOMAINS = ("equipment.model", "ticketing.model", "clearance.model", "clearance.list_model")
+for _module in ("outbox", "idempotency", "eventstore", "access.model", "fleet.model", *_DOMAINS):
+    importlib.import_module(f"central.{_module}")
+
+
+def _ours(_object: object, name: str | None, kind: str, *_: object) -> bool:
+    return not (kind == "table" and str(name).startswith(("event_", "alembic_")))
+
+
+def _differences(conn: Connection) -> list[object]:
+    context = MigrationContext.configure(conn, opts={"include_object": _ours, "compare_type": True})
+    return list(compare_metadata(context, metadata))
+
+
+async def test_the_migrations_make_exactly_the_tables_that_the_models_declare(database: Database) -> None:
+    async with database.read() as conn:
+        assert await conn.run_sync(_differences) == []
+
+
+async def test_a_new_database_is_behind_and_migrating_twice_changes_nothing(database_url: str) -> None:
+    database = open_database(database_url)
+    async with database.read() as conn:
+        assert await behind(conn)
+    for _ in range(2):
+        async with database.begin() as conn:
+            await upgrade(conn)
+        async with database.read() as conn:
+            assert not await behind(conn)
+    await database.close()
