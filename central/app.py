@@ -56,11 +56,7 @@ def build(config: CentralConfig, signer: Signer | None = None) -> Central:
     access = Access(database)
     fleet = Fleet(database, bus, metrics)
     broker = Broker(
-        config.mqtt,
-        metrics,
-        on_batch=ingest.offer,
-        on_presence=fleet.presence,
-        watermarks=ingest.watermarks,
+        config.mqtt, metrics, on_batch=ingest.offer, on_presence=fleet.presence, watermarks=ingest.watermarks
     )
     signer = signer or _signer(config)
     commands = Commands(database, bus, metrics, signer, broker.publish)
@@ -100,9 +96,7 @@ def build(config: CentralConfig, signer: Signer | None = None) -> Central:
         Worker("ingest", lambda: ingest.run(broker.send_ack)),
         Worker("bus", bus.run),
         Worker("presence", fleet.run),
-        Worker("commands", commands.run),
-        Worker("commands-sent", commands.note_sent),
-        Worker("commands-resend", commands.resend_when_connected),
+        *_command_workers(commands),
         *domains.workers,
     )
     sweeps = (
@@ -114,6 +108,14 @@ def build(config: CentralConfig, signer: Signer | None = None) -> Central:
         *domains.sweeps,
     )
     return Central(database, bus, ingest, broker, access, fleet, commands, api, workers, sweeps, metrics)
+
+
+def _command_workers(commands: Commands) -> tuple[Worker, ...]:
+    return (
+        Worker("commands", commands.run),
+        Worker("commands-sent", commands.note_sent),
+        Worker("commands-resend", commands.resend_when_connected),
+    )
 
 
 async def run(config: CentralConfig, *, listening: Callable[[int], None] | None = None) -> None:

@@ -192,7 +192,7 @@ class Bus:
                 async with asyncio.timeout(_HANDLER_S):
                     await subscription.handler(conn, subscription.kind.model_validate_json(row.body))
                 await outbox.delivered(conn, delivery)
-        except Exception as error:
+        except Exception as error:  # a handler's bug must stop no stream
             if transient(error) and not isinstance(error, TimeoutError):
                 raise
             await self._note_failure(name, delivery, error)

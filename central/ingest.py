@@ -173,7 +173,7 @@ class Ingest:
             return []
         try:
             return await self._transaction(batches, careful=False)
-        except Exception as error:
+        except Exception as error:  # a handler's bug must stop no stream
             if transient(error):
                 raise
             _log.exception("ingest.group_failed", batches=len(batches))
@@ -188,7 +188,7 @@ class Ingest:
         for careful in (False, True):
             try:
                 return await self._transaction([batch], careful=careful)
-            except Exception as error:
+            except Exception as error:  # a handler's bug must stop no stream
                 if transient(error):
                     raise
                 _log.exception("ingest.batch_failed", edge=batch.key.edge, stream=batch.key.stream, careful=careful)
@@ -276,7 +276,7 @@ class Ingest:
         try:
             async with conn.begin_nested():
                 await self._bus.apply(conn, [row])
-        except Exception as error:
+        except Exception as error:  # a handler's bug must stop no stream
             if transient(error):
                 raise
             _log.exception("ingest.projection_failed", type=row.event.TYPE, position=row.position)

@@ -48,7 +48,7 @@ async def _one(database: Database, bus: Bus, row: Row[Any]) -> bool | None:
     except MessageInvalid as error:
         _log.warning("reproject.invalid", position=row.position, error=str(error))
         return False
-    except Exception as error:
+    except Exception as error:  # a handler's bug must stop no stream
         if transient(error):
             raise
         _log.exception("reproject.failed", position=row.position, type=row.type)
