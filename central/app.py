@@ -69,12 +69,10 @@ def build(config: CentralConfig, signer: Signer | None = None) -> Central:
         token_key=read_secret(config.crypto.token_key).encode(),
         publish=broker.publish,
     )
-
-    for callback in (commands.connected, domains.publication.wake):
-        broker.when_connected(callback)
-    for part in (fleet, commands):
-        part.register(bus)
-
+    broker.when_connected(commands.connected)
+    broker.when_connected(domains.publication.wake)
+    fleet.register(bus)
+    commands.register(bus)
     api = create_api(
         database=database,
         authenticate=authenticator(access),
