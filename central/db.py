@@ -9,12 +9,14 @@ Promises:
 
 import asyncio
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+import asyncpg
 from sqlalchemy import JSON, DateTime, Dialect, MetaData, TypeDecorator, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -41,6 +43,7 @@ T = TypeVar("T")
 
 _ENTROPY_MASK: Final = (1 << 8 * ENTROPY_BYTES) - 1
 _TRANSIENT_STATES: Final = ("08", "40", "53", "55", "57", "58")
+_DRIVERS_OWN: Final = (OSError, TimeoutError, sqlite3.OperationalError, asyncpg.InterfaceError)
 _READ_ONLY: Final = "gatefleet_read_only"
 _AFTER_COMMIT: Final = "gatefleet_after_commit"
 
@@ -50,6 +53,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     impl = DateTime(timezone=True)
     cache_ok = True
+
+    @property
+    def python_type(self) -> type[datetime]:
+        """Return what its values are, so that a cursor can hold them."""
+        return datetime
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Refuse naive moments; SQLite keeps text without a zone, so it is given UTC."""
@@ -136,14 +144,12 @@ def after_commit(conn: AsyncConnection, callback: Callable[[], None]) -> None:
 
 def transient(error: BaseException) -> bool:
     """Tell whether the database, not the statement, is at fault, so that trying again later may help."""
-    if not isinstance(error, DBAPIError):
-        return isinstance(error, (OSError, TimeoutError))
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return (
-        error.connection_invalidated
-        or isinstance(error, (OperationalError, InterfaceError))
-        or state.startswith(_TRANSIENT_STATES)
-    )
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
+            return True
+        error = error.orig or error
+    state = getattr(error, "sqlstate", None) or ""
+    return isinstance(error, _DRIVERS_OWN) or state.startswith(_TRANSIENT_STATES)
 
 
 def open_database(url: str, *, echo: bool = False) -> Database:

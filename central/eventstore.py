@@ -5,7 +5,7 @@ On PostgreSQL the table is partitioned by the month of `received_at`; what has n
 row by COPY), is no smaller, and cannot hold every string that an edge may send.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -18,17 +18,14 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    bindparam,
     func,
     select,
     text,
-    tuple_,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central.db import UtcDateTime, metadata, now
-from central.upsert import insert_into
+from central.db import UtcDateTime, metadata
 
 _BIG: Final = BigInteger().with_variant(Integer, "sqlite")
 
@@ -92,8 +89,6 @@ EventRow = tuple[
 ]
 """One event in the order of the table's columns."""
 
-_COLUMNS: Final = tuple(column.name for column in events.c)
-_SQLITE_INSERT: Final = f"INSERT INTO event ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 (our own names)
 _BLOCK: Final = 4096
 _PARTITION_LOCK: Final = 0x6761_7466
 
@@ -105,11 +100,19 @@ class Positions:
         self._next = 0
         self._end = 0
 
+    def forget(self) -> None:
+        """Ask the database anew: somebody else has stored, too."""
+        self._next = self._end = 0
+
     async def take(self, conn: AsyncConnection, count: int) -> Sequence[int]:
         """Return so many positions; those of a transaction that is rolled back are never used."""
         if conn.dialect.name == "sqlite":
-            last = (await conn.execute(select(func.coalesce(func.max(events.c.position), 0)))).scalar_one()
-            return range(last + 1, last + 1 + count)
+            if self._next == 0:
+                self._next = (
+                    await conn.execute(select(func.coalesce(func.max(events.c.position), 0)))
+                ).scalar_one() + 1
+            self._next += count
+            return range(self._next - count, self._next)
         if count <= self._end - self._next:
             self._next += count
             return range(self._next - count, self._next)
@@ -124,54 +127,10 @@ class Positions:
         return taken
 
 
-async def lock_watermarks(conn: AsyncConnection, keys: Sequence[StreamKey]) -> dict[StreamKey, int]:
-    """Return the watermarks, 0 for a new stream, locked until the transaction ends."""
-    wanted = tuple_(watermarks.c.edge, watermarks.c.epoch, watermarks.c.stream).in_(keys)
-    columns = (watermarks.c.edge, watermarks.c.epoch, watermarks.c.stream, watermarks.c.upto)
-    query = select(*columns).where(wanted).order_by(*columns[:3]).with_for_update()
-    for _ in range(2):
-        rows = (await conn.execute(query)).all()
-        if len(rows) == len(keys):
-            break
-        fresh = [{**key._asdict(), "upto": 0, "changed_at": now()} for key in sorted(keys)]
-        await conn.execute(insert_into(conn, watermarks).on_conflict_do_nothing(), fresh)
-    return {StreamKey(row.edge, row.epoch, row.stream): row.upto for row in rows}
-
-
-async def raise_watermarks(conn: AsyncConnection, marks: Mapping[StreamKey, int]) -> None:
-    """Set the watermarks of locked streams."""
-    columns = watermarks.c
-    place = (columns.edge == bindparam("e")) & (columns.epoch == bindparam("p")) & (columns.stream == bindparam("s"))
-    change = update(watermarks).where(place).values(upto=bindparam("u"), changed_at=bindparam("c"))
-    moment = now()
-    rows = [
-        {"e": key.edge, "p": key.epoch, "s": key.stream, "u": upto, "c": moment} for key, upto in sorted(marks.items())
-    ]
-    await conn.execute(change, rows)
-
-
 async def all_watermarks(conn: AsyncConnection, edge: str | None = None) -> Sequence[Row[Any]]:
     """Return (edge, epoch, stream, upto, changed_at), of one edge or of all."""
     query = select(watermarks).order_by(watermarks.c.edge, watermarks.c.changed_at.desc())
     return (await conn.execute(query if edge is None else query.where(watermarks.c.edge == edge))).all()
-
-
-async def insert_events(conn: AsyncConnection, rows: Sequence[EventRow]) -> None:
-    """Insert by the driver's fastest way, within the transaction of `conn`, which must have begun."""
-    if conn.dialect.name == "sqlite":
-        await conn.exec_driver_sql(_SQLITE_INSERT, [_for_sqlite(row) for row in rows])
-        return
-    driver = (await conn.get_raw_connection()).driver_connection
-    assert driver is not None
-    await driver.copy_records_to_table("event", records=rows, columns=_COLUMNS)
-
-
-def _for_sqlite(row: EventRow) -> tuple[Any, ...]:
-    """Return the row with its moments as UtcDateTime writes them."""
-    return tuple(
-        value.replace(tzinfo=None).isoformat(" ", "microseconds") if isinstance(value, datetime) else value
-        for value in row
-    )
 
 
 async def set_status(conn: AsyncConnection, positions: Sequence[int], status: str) -> None:

@@ -22,7 +22,7 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import eventstore
+from central import eventstore, ingest_sql
 from central.batches import Batch, Inbound, moments, read, row_of, typed
 from central.bus import Bus, Recorded
 from central.db import Database, now, transient
@@ -177,6 +177,7 @@ class Ingest:
             if transient(error):
                 raise
             _log.exception("ingest.group_failed", batches=len(batches))
+        self._positions.forget()
         self._metrics.batches.labels("retried").inc(len(batches))
         acks: list[tuple[str, Ack]] = []
         for batch in sorted(batches, key=lambda one: (one.key, one.follows)):
@@ -201,13 +202,13 @@ class Ingest:
             by_key.setdefault(batch.key, []).append(batch)
         with self._metrics.ingest_commit.time():
             async with self._database.begin() as conn:
-                marks = await eventstore.lock_watermarks(conn, list(by_key))
+                marks = await ingest_sql.lock_watermarks(conn, list(by_key))
                 plans = {key: self._plan(key, marks[key], some) for key, some in by_key.items()}
                 fresh = await self._fresh(conn, plans, now())
                 if fresh:
                     await self._write(conn, fresh, careful=careful)
                     raised = {key: one.upto for key, one in plans.items() if one.upto > marks[key]}
-                    await eventstore.raise_watermarks(conn, raised)
+                    await ingest_sql.raise_watermarks(conn, raised)
         self._settle(plans, fresh)
         moment = now()
         return [
@@ -259,7 +260,7 @@ class Ingest:
         return _Fresh(row, Recorded(position, entry, event, entry.source, site, occurred_at, received_at))
 
     async def _write(self, conn: AsyncConnection, fresh: Sequence[_Fresh], *, careful: bool) -> None:
-        await eventstore.insert_events(conn, [one.row for one in fresh])
+        await ingest_sql.insert_events(conn, [one.row for one in fresh])
         wanted = [one.recorded for one in fresh if one.recorded is not None]
         if not wanted:
             return

@@ -134,4 +134,5 @@ def _read(line: bytes) -> dict[str, Any]:
 
 async def _send(writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
     writer.write(json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
-    await asyncio.wait_for(writer.drain(), _WRITE_S)
+    async with asyncio.timeout(_WRITE_S):
+        await writer.drain()

@@ -123,7 +123,8 @@ async def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> as
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _REQUEST_S)
+            async with asyncio.timeout(_REQUEST_S):
+                head = await reader.readuntil(b"\r\n\r\n")
             status, body = b"404 Not Found", b"see /metrics\n"
             if head.startswith((b"GET /metrics ", b"GET /metrics?")):
                 status, body = b"200 OK", await asyncio.to_thread(generate_latest, registry)
@@ -131,7 +132,8 @@ async def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> as
                 b"HTTP/1.1 %b\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
                 b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (status, len(body), body)
             )
-            await asyncio.wait_for(writer.drain(), _REQUEST_S)
+            async with asyncio.timeout(_REQUEST_S):
+                await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             writer.transport.abort()  # else a close would wait for a peer that takes nothing
         finally:

@@ -5,6 +5,7 @@ buffer when central has acked its commit; the broker's own acknowledgement count
 """
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -156,6 +157,7 @@ class Uplink:
             timeout=_TIMEOUT_S,
             clean_session=True,
             max_inflight_messages=64,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # a result must not wait for an ack of TCP's
         )
 
     def _tls(self) -> ssl.SSLContext:

@@ -87,9 +87,14 @@ class Window:
         return round_trip
 
     def _nothing_new(self, now_s: float) -> None:
-        if self._echoes:
+        if (
+            self._probing
+        ):  # sent again for want of any word: this is no echo but central's first word, as after its start
+            self.patience_s = _FIRST_PATIENCE_S
+        elif self._echoes:
             self._echoes -= 1
-        elif now_s - self._rewound_s >= _REWIND_PAUSE_S:
+            return
+        if now_s - self._rewound_s >= _REWIND_PAUSE_S:
             self.rewind(now_s)
         else:
             self._hole = True

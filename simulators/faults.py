@@ -52,6 +52,7 @@ class MqttProxy:
         self._upstream = (host, port)
         self._rng = random.Random(seed)
         self._down = False
+        self._batch = asyncio.Event()
         self._open: set[asyncio.StreamWriter] = set()
 
     def cut(self) -> None:
@@ -68,6 +69,10 @@ class MqttProxy:
     def bring_up(self) -> None:
         """Let clients in again."""
         self._down = False
+
+    async def next_batch(self) -> None:
+        """Return when the next batch has come, whatever becomes of it."""
+        await self._batch.wait()
 
     @contextlib.asynccontextmanager
     async def serve(self) -> AsyncIterator["MqttProxy"]:
@@ -125,6 +130,8 @@ class MqttProxy:
     def _badness_of(self, topic: bytes) -> Badness | None:
         if b"/up/" in topic:
             self.tally.batches += 1
+            self._batch.set()
+            self._batch = asyncio.Event()
             return self.badness
         if topic.endswith(b"/ack"):
             self.tally.acks += 1

@@ -87,17 +87,19 @@ def _wait_until_ready(binaries: Path, port: int) -> None:
 
 @pytest.fixture(scope="session")
 def postgresql_database(postgresql_server: tuple[Path, int]) -> Callable[[], str]:
-    """Make a new empty database; return its URL."""
+    """Make a new empty database; return its URL. It is a role with a schema of its own: a thousandth of the files."""
     _, port = postgresql_server
     count = 0
-    createdb = max(Path("/usr/lib/postgresql").glob("*/bin/createdb"))
+    psql = max(Path("/usr/lib/postgresql").glob("*/bin/psql"))
+    server = [psql, "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "gatefleet", "-d", "postgres"]
 
     def make() -> str:
         nonlocal count
         count += 1
         name = f"test_{count}"
-        subprocess.run([createdb, "-h", "127.0.0.1", "-p", str(port), "-U", "gatefleet", name], check=True)
-        return f"postgresql://gatefleet@127.0.0.1:{port}/{name}"
+        made = f"CREATE ROLE {name} LOGIN; CREATE SCHEMA AUTHORIZATION {name}"
+        subprocess.run([*server, "-c", made], check=True)
+        return f"postgresql://{name}@127.0.0.1:{port}/postgres"
 
     return make
 

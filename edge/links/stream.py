@@ -76,7 +76,9 @@ class _Streams:
     async def write(self, data: bytes) -> None:
         try:
             self.writer.write(data)
-            await asyncio.wait_for(self.writer.drain(), _WRITE_S)
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes as the bytes leave.
+            async with asyncio.timeout(_WRITE_S):
+                await self.writer.drain()
         except (OSError, TimeoutError) as error:
             self.writer.transport.abort()  # else a close would wait for the peer for ever
             raise LinkLost(f"the peer takes no bytes: {error!r}", place=self.place) from error
@@ -87,7 +89,8 @@ async def _opened(
     opening: Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]], place: str
 ) -> AsyncIterator[Connection]:
     try:
-        reader, writer = await asyncio.wait_for(opening, _CONNECT_S)
+        async with asyncio.timeout(_CONNECT_S):
+            reader, writer = await opening
     except (OSError, TimeoutError) as error:
         raise LinkLost(f"cannot connect: {str(error) or 'no answer'}", place=place) from error
     _keep_alive(writer)
@@ -141,37 +144,46 @@ class ListeningLink:
     """Hears the port, for port 0."""
     _next: _Streams | None = field(default=None, init=False)
     """Has called, and is not served yet."""
+    _serving: _Streams | None = field(default=None, init=False)
+    _called: asyncio.Event = field(default_factory=asyncio.Event, init=False, compare=False)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:
         """Wait for the device, unless it has called already."""
-        place = f"tcp-server://{self.host}:{self.port}"
-        called = asyncio.Event()
-        serving: _Streams | None = None
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            _keep_alive(writer)
-            for older in (serving, self._next):
-                if older is not None:
-                    older.writer.close()
-            self._next = _Streams(reader, writer, place)
-            called.set()
-
         try:
-            server = await asyncio.start_server(accept, self.host, self.port)
+            server = await asyncio.start_server(self._accept, self.host, self.port)
         except OSError as error:
-            raise LinkLost(f"cannot listen: {error.strerror}", place=place) from error
+            raise LinkLost(f"cannot listen: {error.strerror}", place=self._place) from error
         async with server:
             if self.on_listening is not None:
                 self.on_listening(server.sockets[0].getsockname()[1])
-            if self._next is None:
-                await called.wait()
+            await self._called.wait()
+            self._called.clear()
             serving, self._next = self._next, None
             assert serving is not None
+            self._serving = serving
             try:
                 yield serving
+            except asyncio.CancelledError:
+                self._hang_up()  # nobody comes back for who has called meanwhile
+                raise
             finally:
                 serving.writer.close()
+
+    @property
+    def _place(self) -> str:
+        return f"tcp-server://{self.host}:{self.port}"
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _keep_alive(writer)
+        self._hang_up()
+        self._next = _Streams(reader, writer, self._place)
+        self._called.set()
+
+    def _hang_up(self) -> None:
+        for older in (self._serving, self._next):
+            if older is not None:
+                older.writer.close()
 
 
 def _keep_alive(writer: asyncio.StreamWriter) -> None:

@@ -10,7 +10,7 @@ SAMPLE = Path(__file__).parents[2] / "configs" / "central.toml"
 RIGHT = """
 schema = 1
 [database]
-url = "sqlite:////tmp/x.db"
+url = "sqlite:///x.db"
 [mqtt]
 url = "mqtt://127.0.0.1"
 [crypto]
@@ -70,7 +70,7 @@ def test_keys_never_travel_in_the_clear_unless_a_proxy_is_named() -> None:
 
 def test_sqlite_migrates_by_itself_and_postgresql_when_told() -> None:
     assert parse_config(RIGHT, "x").database.migrates
-    on_postgresql = RIGHT.replace("sqlite:////tmp/x.db", "postgresql://x@y/z")
+    on_postgresql = RIGHT.replace("sqlite:///x.db", "postgresql://x@y/z")
     assert not parse_config(on_postgresql, "x").database.migrates
 
 

@@ -187,6 +187,19 @@ def test_an_ack_that_brings_nothing_new_sends_again_from_the_hole_at_once():
     assert (window.sent, len(window.flights), window.rewinds) == (BATCH, 0, 1)
 
 
+def test_when_central_is_back_and_says_how_far_it_is_what_is_missing_leaves_at_once():
+    window, now = full(), 0.0
+    for _ in range(5):
+        now = window.due_s
+        assert window.overdue(now)
+        window.left(BATCH, now)
+    assert window.patience_s == 30.0
+    window.on_ack(0, now + 5.0)
+    assert (window.sent, len(window.flights), window.patience_s) == (0, 0, 2.0)
+    window.left(BATCH, now + 5.0)
+    assert not window.open  # one at a time, until something is acked
+
+
 def test_an_old_ack_says_nothing():
     window = full()
     window.on_ack(2 * BATCH, 0.1)

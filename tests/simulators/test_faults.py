@@ -87,6 +87,17 @@ async def test_lost_at_qos_0_is_just_gone():
         assert await _read(ends.client_reads, 2) == b"\xd0\x00"
 
 
+async def test_who_waits_for_a_batch_hears_of_it_though_it_is_lost():
+    async with _between(badness=_LOSE) as ends:
+        waiting = asyncio.create_task(ends.proxy.next_batch())
+        ends.client.write(_publish(ACK, b"x") + b"\xc0\x00")
+        await _read(ends.broker_reads, len(_publish(ACK, b"x")) + 2)
+        assert not waiting.done()
+        ends.client.write(_publish(UP, b"x", 1))
+        async with asyncio.timeout(5):
+            await waiting
+
+
 async def test_doubled_comes_twice():
     async with _between(badness=_DOUBLE) as ends:
         packet = _publish(UP, b"x", 7)

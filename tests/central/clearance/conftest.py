@@ -67,14 +67,14 @@ class House:
         return dict(made.json())
 
     async def enter(
-        self, identifier: str, list_id: str = "hq-block", as_: str = "zhang", **more: Any
+        self, identifier: str, list_id: str = "hq-block", as_: str = "clerk", **more: Any
     ) -> dict[str, Any]:
         path = f"/v1/lists/{list_id}/entries"
         made = await self.world.ask("POST", path, as_=as_, json={"identifier": identifier} | more)
         assert made.status_code == 201, made.text
         return dict(made.json())
 
-    async def move(self, verb: str, entry: dict[str, Any], as_: str = "li", match: str | None = None) -> Any:
+    async def move(self, verb: str, entry: dict[str, Any], as_: str = "officer", match: str | None = None) -> Any:
         path = f"/v1/lists/{entry['list_id']}/entries/{entry['id']}:{verb}"
         match = match or f'"{entry["version"]}"'
         return await self.world.ask("POST", path, as_=as_, match=match)

@@ -1,6 +1,8 @@
 import random
 from datetime import UTC, datetime, time, timedelta
 
+import pytest
+
 from core.clearance.engine import decide
 from core.clearance.model import (
     Attempt,
@@ -127,6 +129,7 @@ async def test_lane_site_and_scope(house, is_problem):
     is_problem(await evaluate(house, lane="L1", token="t", identifier=PLATE), 422, "invalid")
 
 
+@pytest.mark.slow
 async def test_evaluate_equals_the_engine_for_random_inputs(house):
     """The engine on lists that the test made itself, against the API on the lists that central keeps."""
     rng = random.Random(20261121)

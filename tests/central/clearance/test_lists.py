@@ -27,33 +27,33 @@ async def test_a_refuse_list_always_has_the_two_person_rule(house, is_problem):
 
 async def test_whoever_asked_for_an_entry_cannot_approve_it(house, is_problem):
     await house.make_list()
-    entry = await house.enter(NUMBER, as_="zhang")
+    entry = await house.enter(NUMBER, as_="clerk")
     assert entry["state"] == "pending"
-    is_problem(await house.move("approve", entry, as_="zhang"), 403, "two-person-rule")
-    is_problem(await house.move("approve", entry, as_="ZHANG"), 403, "two-person-rule")
-    approved = await house.move("approve", entry, as_="li")
+    is_problem(await house.move("approve", entry, as_="clerk"), 403, "two-person-rule")
+    is_problem(await house.move("approve", entry, as_="CLERK"), 403, "two-person-rule")
+    approved = await house.move("approve", entry, as_="officer")
     assert (approved.json()["state"], approved.json()["requested_by"], approved.json()["approved_by"]) == (
         "active",
-        "zhang",
-        "li",
+        "clerk",
+        "officer",
     )
 
 
 async def test_a_key_that_took_another_name_is_still_the_same_one(house, is_problem):
     await house.make_list()
-    entry = await house.enter(NUMBER, as_="zhang")
+    entry = await house.enter(NUMBER, as_="clerk")
     async with house.world.database.begin() as conn:
-        (key,) = [row for row in await conn.execute(all_keys()) if row.name == "zhang"]
-        await house.world.access.change(conn, key, NewKey("li", ["admin"], ["*"]))
-    is_problem(await house.move("approve", entry, as_="zhang"), 403, "two-person-rule")
+        (key,) = [row for row in await conn.execute(all_keys()) if row.name == "clerk"]
+        await house.world.access.change(conn, key, NewKey("officer", ["admin"], ["*"]))
+    is_problem(await house.move("approve", entry, as_="clerk"), 403, "two-person-rule")
 
 
 async def test_the_rule_holds_in_bulk_too_item_by_item(house):
     await house.make_list()
-    mine, theirs = await house.enter(NUMBER, as_="li"), await house.enter("粤ZA001澳", as_="zhang")
+    mine, theirs = await house.enter(NUMBER, as_="officer"), await house.enter("粤ZA001澳", as_="clerk")
     path = "/v1/lists/hq-block/entries:approve"
     unknown = "0" * 26
-    done = await house.world.ask("POST", path, as_="li", json={"ids": [mine["id"], theirs["id"], unknown]})
+    done = await house.world.ask("POST", path, as_="officer", json={"ids": [mine["id"], theirs["id"], unknown]})
     assert done.status_code == 200
     assert (done.json()["done"], done.json()["refused"]) == (1, 2)
     assert [(item["state"], item["problem"]) for item in done.json()["items"]] == [
@@ -65,24 +65,27 @@ async def test_the_rule_holds_in_bulk_too_item_by_item(house):
 
 async def test_the_audit_has_both_names_of_an_approval_and_of_a_refused_one(house):
     await house.make_list()
-    entry = await house.enter(NUMBER, as_="zhang")
-    await house.move("approve", entry, as_="zhang")
-    await house.move("approve", entry, as_="li")
+    entry = await house.enter(NUMBER, as_="clerk")
+    await house.move("approve", entry, as_="clerk")
+    await house.move("approve", entry, as_="officer")
     await house.lists.tidy(now())
     page = await house.world.ask("GET", "/v1/lists/hq-block/audit")
     rows = [(one["action"], one["outcome"], one["actor"], one["requested_by"]) for one in page.json()["items"]]
-    assert sorted(rows[:2]) == [("approve", "done", "li", "zhang"), ("approve", "two-person-rule", "zhang", "zhang")]
-    assert rows[2:] == [("request", "done", "zhang", "zhang"), ("create", "done", "tester", None)]
+    assert sorted(rows[:2]) == [
+        ("approve", "done", "officer", "clerk"),
+        ("approve", "two-person-rule", "clerk", "clerk"),
+    ]
+    assert rows[2:] == [("request", "done", "clerk", "clerk"), ("create", "done", "tester", None)]
 
 
 async def test_who_resumes_a_suspended_entry_has_asked_for_it(house, is_problem):
     await house.make_list()
     entry = await house.refuse(NUMBER)
-    entry = (await house.move("suspend", entry, as_="li")).json()
-    entry = (await house.move("submit", entry, as_="li")).json()
-    assert (entry["state"], entry["requested_by"]) == ("pending", "li")
-    is_problem(await house.move("approve", entry, as_="li"), 403, "two-person-rule")
-    assert (await house.move("approve", entry, as_="zhang")).json()["state"] == "active"
+    entry = (await house.move("suspend", entry, as_="officer")).json()
+    entry = (await house.move("submit", entry, as_="officer")).json()
+    assert (entry["state"], entry["requested_by"]) == ("pending", "officer")
+    is_problem(await house.move("approve", entry, as_="officer"), 403, "two-person-rule")
+    assert (await house.move("approve", entry, as_="clerk")).json()["state"] == "active"
 
 
 async def test_an_entry_without_the_rule_is_active_at_once(house):
@@ -111,10 +114,10 @@ async def test_an_envelope_is_opened_for_a_stated_purpose_which_is_written_down(
     is_problem(await house.world.ask("POST", path), 403, "purpose_required")
     is_problem(await house.world.ask("POST", path, scopes=("lists:write",)), 403, "forbidden")
     house.world.client.headers["X-Purpose"] = "case 17"
-    assert (await house.world.ask("POST", path, as_="wang")).json() == {"identifier": NUMBER}
+    assert (await house.world.ask("POST", path, as_="auditor")).json() == {"identifier": NUMBER}
     is_problem(await house.world.ask("POST", f"/v1/lists/hq-block/entries/{plain['id']}:reveal"), 404, "missing")
     row = (await house.world.ask("GET", "/v1/lists/hq-block/audit")).json()["items"][0]
-    assert (row["action"], row["actor"], row["reason"]) == ("reveal", "wang", "case 17")
+    assert (row["action"], row["actor"], row["reason"]) == ("reveal", "auditor", "case 17")
 
 
 @pytest.mark.parametrize("text", ["110105194912310021", "110105194912310021 "])
@@ -142,7 +145,7 @@ async def test_an_import_tells_of_each_item_and_a_dry_run_changes_nothing(house)
 
 async def test_an_import_cannot_get_around_the_two_person_rule(house, is_problem):
     await house.make_list()
-    sneaky = {"items": [{"identifier": NUMBER, "approved_by": "li"}]}
+    sneaky = {"items": [{"identifier": NUMBER, "approved_by": "officer"}]}
     is_problem(await house.world.ask("POST", "/v1/lists/hq-block:import", json=sneaky), 422, "invalid")
 
 
@@ -160,13 +163,13 @@ async def test_every_move_that_is_not_in_the_table_is_refused(house, is_problem,
     expired = {"valid_to": (now() - timedelta(seconds=1)).isoformat()} if state is EntryState.EXPIRED else {}
     entry = await house.enter(NUMBER, "friends", draft=True, **expired)
     for verb in path:
-        entry = (await house.move(verb, entry, as_="li" if verb == "approve" else "zhang")).json()
+        entry = (await house.move(verb, entry, as_="officer" if verb == "approve" else "clerk")).json()
     await house.lists.tidy(now())
     entry = (await house.world.ask("GET", f"/v1/lists/friends/entries/{entry['id']}")).json()
     assert entry["state"] == state
     for verb in set(EntryVerb) - {EntryVerb.EXPIRE}:
         if state not in TRANSITIONS[verb][0]:
-            is_problem(await house.move(verb, entry, as_="wang"), 409, "entry_state")
+            is_problem(await house.move(verb, entry, as_="auditor"), 409, "entry_state")
 
 
 async def test_an_approval_names_the_version_it_read(house, is_problem):
@@ -174,7 +177,7 @@ async def test_an_approval_names_the_version_it_read(house, is_problem):
     entry = await house.enter(NUMBER)
     is_problem(await house.move("approve", entry, match='"9"'), 412, "stale")
     path = f"/v1/lists/hq-block/entries/{entry['id']}:approve"
-    is_problem(await house.world.ask("POST", path, as_="li"), 428, "match_required")
+    is_problem(await house.world.ask("POST", path, as_="officer"), 428, "match_required")
 
 
 async def test_scopes_and_sites(house, is_problem):

@@ -59,7 +59,7 @@ class Desk:
         (ticket,) = await self.all()
         return ticket
 
-    async def do(self, verb, ticket=None, *, as_="zhang", match=None, **body):
+    async def do(self, verb, ticket=None, *, as_="fitter", match=None, **body):
         ticket = ticket or await self.only()
         path = f"/v1/tickets/{ticket['code']}:{verb}"
         match = match or f'"{ticket["version"]}"'
@@ -170,7 +170,7 @@ async def test_a_fault_that_returns_after_resolving_reopens_the_ticket(desk):
 
 async def _worked_off(desk, ticket=None):
     code = (ticket or await desk.only())["code"]
-    for verb, who in (("assign", "zhang"), ("resolve", "zhang"), ("verify", "li"), ("close", "li")):
+    for verb, who in (("assign", "fitter"), ("resolve", "fitter"), ("verify", "foreman"), ("close", "foreman")):
         (ticket,) = [one for one in await desk.all() if one["code"] == code]
         body = {"override_reason": "spare lane"} if verb == "close" else {}
         answer = await desk.do(verb, ticket, as_=who, **body)
@@ -224,23 +224,23 @@ async def test_a_ticket_goes_from_assigned_to_closed_and_tells_who_did_what(desk
     await desk.health(Health.FAULT, "motor")
     await desk.health(Health.OK)
     closed = await _worked_off(desk)
-    assert (closed["assignee"], closed["resolution_code"], closed["solution"]) == ("zhang", "repair", "hinge")
-    assert (closed["verified_by"], closed["closed_by"]) == ("li", "li")
+    assert (closed["assignee"], closed["resolution_code"], closed["solution"]) == ("fitter", "repair", "hinge")
+    assert (closed["verified_by"], closed["closed_by"]) == ("foreman", "foreman")
     assert await desk.events(closed) == [
         ("opened", "system", "new"),
         ("recovered", "system", "new"),
-        ("assign", "zhang", "assigned"),
-        ("resolve", "zhang", "resolved"),
-        ("verify", "li", "verified"),
-        ("close", "li", "closed"),
+        ("assign", "fitter", "assigned"),
+        ("resolve", "fitter", "resolved"),
+        ("verify", "foreman", "verified"),
+        ("close", "foreman", "closed"),
     ]
     await desk.world.bus.drain()
     assert moves == [
         (None, "new", "system"),
-        ("new", "assigned", "zhang"),
-        ("assigned", "resolved", "zhang"),
-        ("resolved", "verified", "li"),
-        ("verified", "closed", "li"),
+        ("new", "assigned", "fitter"),
+        ("assigned", "resolved", "fitter"),
+        ("resolved", "verified", "foreman"),
+        ("verified", "closed", "foreman"),
     ]
 
 
@@ -257,38 +257,38 @@ async def test_every_move_that_is_not_in_the_table_is_refused(desk, is_problem, 
     await desk.health(Health.FAULT, "motor")
     await desk.health(Health.OK)
     for verb in path:
-        await desk.do(verb, as_="li" if verb in {"verify", "close"} else "zhang")
+        await desk.do(verb, as_="foreman" if verb in {"verify", "close"} else "fitter")
     assert (await desk.only())["state"] == state
     for verb in Verb:
         if state not in TRANSITIONS[verb][0]:
-            is_problem(await desk.do(verb, as_="wang"), 409, "ticket_state")
+            is_problem(await desk.do(verb, as_="guard"), 409, "ticket_state")
     assert (await desk.only())["state"] == state
 
 
 async def test_nobody_verifies_his_own_work(desk, is_problem):
     await desk.health(Health.FAULT, "motor")
-    await desk.do("assign", as_="zhang", assignee="chen")
-    await desk.do("resolve", as_="zhang")
-    is_problem(await desk.do("verify", as_="zhang"), 403, "own-work")
-    is_problem(await desk.do("verify", as_="chen"), 403, "own-work")
-    assert (await desk.do("verify", as_="li")).json()["state"] == "verified"
+    await desk.do("assign", as_="fitter", assignee="apprentice")
+    await desk.do("resolve", as_="fitter")
+    is_problem(await desk.do("verify", as_="fitter"), 403, "own-work")
+    is_problem(await desk.do("verify", as_="apprentice"), 403, "own-work")
+    assert (await desk.do("verify", as_="foreman")).json()["state"] == "verified"
 
 
 async def test_a_device_at_fault_keeps_its_ticket_open_unless_a_reason_is_given(desk, is_problem):
     await desk.health(Health.FAULT, "motor")
-    for verb, who in (("assign", "zhang"), ("resolve", "zhang"), ("verify", "li")):
+    for verb, who in (("assign", "fitter"), ("resolve", "fitter"), ("verify", "foreman")):
         await desk.do(verb, as_=who)
-    is_problem(await desk.do("close", as_="li"), 409, "device_at_fault")
-    closed = await desk.do("close", as_="li", override_reason="waits for the new gate")
+    is_problem(await desk.do("close", as_="foreman"), 409, "device_at_fault")
+    closed = await desk.do("close", as_="foreman", override_reason="waits for the new gate")
     assert closed.json()["state"] == "closed"
 
 
 async def test_people_open_tickets_and_a_second_report_of_a_fault_joins_the_first(desk):
     body = {"site": "north", "title": "door stuck", "asset": "TS-07", "fault_class": "motor"}
-    first = await desk.world.ask("POST", "/v1/tickets", as_="wang", json=body)
+    first = await desk.world.ask("POST", "/v1/tickets", as_="guard", json=body)
     assert first.status_code == 201
     assert first.headers["location"] == f"/v1/tickets/{first.json()['code']}"
-    again = await desk.world.ask("POST", "/v1/tickets", as_="li", json=body)
+    again = await desk.world.ask("POST", "/v1/tickets", as_="foreman", json=body)
     assert (again.status_code, again.json()["code"], again.json()["count"]) == (200, first.json()["code"], 2)
     await desk.health(Health.FAULT, "motor")
     assert len(await desk.all()) == 1

@@ -138,6 +138,20 @@ async def test_damaged_copies_all_open_and_deliver_what_is_whole(
     assert len(epochs) == 1
 
 
+@pytest.mark.parametrize("at", [0, 4, 8, 16, 20, 24])
+async def test_a_log_with_a_damaged_header_still_delivers_all(
+    crashed: Crashed, opened: Open, entries: Make, at: int
+) -> None:
+    copy, bodies = crashed
+    wal = copy.with_name(copy.name + "-wal")
+    put(wal, wal.read_bytes()[:at] + b"\xa5\x5a" + wal.read_bytes()[at + 2 :])
+    async with opened(at=copy) as buffer:
+        for stream in Stream:
+            assert {entry.body for entry in await everything(buffer, stream)} >= set(bodies[stream])
+        (event,) = await repairs(buffer)
+        assert event["lost"] == 0
+
+
 async def test_a_row_that_fails_its_checksum_is_left_out_reported_once_and_blocks_nobody(
     opened: Open, path: Path, entries: Make
 ) -> None:
