@@ -1,0 +1,30 @@
+"""`gatefleet sim site`: the file it writes loads, and every link in it answers."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from edge.config import load_config
+
+PIER = Path(__file__).parents[2] / "configs" / "sites" / "hengqin-pier.toml"
+
+
+@pytest.mark.slow
+def test_a_site_by_itself(tmp_path):
+    out = tmp_path / "pier.toml"
+    command = [sys.executable, "-m", "edge.cli.main", "sim", "site", str(PIER), "--config-out", str(out)]
+    with subprocess.Popen([*command, "--duration", "0"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert "8 devices" in process.stdout.readline()
+            links = [device.link for device in load_config(out).file.device]
+            assert len(set(links)) == 8
+            assert all(Path(urlsplit(link).path).is_char_device() for link in links if urlsplit(link).path)
+        finally:
+            process.terminate()
+        began = time.monotonic()
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 5
