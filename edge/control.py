@@ -8,7 +8,8 @@ The socket file is for its owner and group (0660). Streaming operations answer w
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ log = structlog.get_logger()
 
 Request = Mapping[str, Any]
 Operation = Callable[[Request], Awaitable[Any]]
-Streaming = Callable[[Request], AsyncIterator[Any]]
+Streaming = Callable[[Request], AsyncGenerator[Any, None]]
 
 
 class ControlServer:
@@ -63,6 +64,7 @@ class ControlServer:
                 await self._answer(line, reader, writer)
         except (OSError, TimeoutError, asyncio.LimitOverrunError, ValueError):
             log.info("control.client_lost")
+            writer.transport.abort()  # else a close would wait for a caller that takes nothing
         finally:
             writer.close()
 
@@ -89,13 +91,14 @@ class ControlServer:
         return Unsupported(f"there is no operation {name!r}", cure=f"one of: {known}")
 
     async def _stream(
-        self, items: AsyncIterator[Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, items: AsyncGenerator[Any, None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Send items until there are no more, or the caller closes its end."""
 
         async def forward() -> None:
-            async for item in items:
-                await _send(writer, {"ok": True, "data": item})
+            async with aclosing(items):
+                async for item in items:
+                    await _send(writer, {"ok": True, "data": item})
 
         sending = asyncio.create_task(forward(), name="control.stream")
         closed = asyncio.create_task(reader.read(1), name="control.closed")

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -188,7 +188,7 @@ class Desk:
         content = await self.lists.apply(text_of(request, "signed", longest=1024 * 1024))
         return {"list_id": content.head.list_id, "version": content.head.version, "entries": content.head.entries}
 
-    async def _watch(self, request: Request) -> AsyncIterator[dict[str, Any]]:
+    async def _watch(self, request: Request) -> AsyncGenerator[dict[str, Any], None]:
         queue: asyncio.Queue[Fact] = asyncio.Queue(_TAIL_BACKLOG)
         record = self.board.record(text_of(request, "id"))
         record.watchers.append(queue)
@@ -200,7 +200,7 @@ class Desk:
         finally:
             record.watchers.remove(queue)
 
-    async def _passages(self, request: Request) -> AsyncIterator[dict[str, Any]]:
+    async def _passages(self, request: Request) -> AsyncGenerator[dict[str, Any], None]:
         last = request.get("last", 20)
         if not isinstance(last, int) or not 0 <= last <= _KEPT_PASSAGES:
             raise MessageInvalid(f"last is a number from 0 to {_KEPT_PASSAGES}")

@@ -17,7 +17,7 @@ from typing import Protocol
 import structlog
 
 from core.errors import BufferFull, BufferUnavailable, GatefleetError
-from core.messages.envelope import Packed, Stamp, pack
+from core.messages.envelope import Packed, Stamp, pack_all
 from core.messages.event import Event, Stream
 
 _MAX_OWED = 20_000
@@ -64,12 +64,12 @@ class Ledger:
         stamp = self._stamp()
         if not self._owing.is_set():
             try:
-                await self._store.append([pack(event, stamp) for event in events], memo)
+                await self._store.append(pack_all(events, stamp), memo)
             except (BufferFull, BufferUnavailable):
                 pass
             else:
                 return True
-        self._owe([pack(event, stamp) for event in otherwise or events], memo or {})
+        self._owe(pack_all(otherwise or events, stamp), memo or {})
         return False
 
     def tell(self, event: Event) -> None:

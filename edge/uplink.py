@@ -38,6 +38,7 @@ _WINDOW: Final[Mapping[Stream, int]] = {Stream.VITAL: 8, Stream.STATE: 4, Stream
 _KEEPALIVE_S: Final = 15
 _TIMEOUT_S: Final = 10.0
 _GOODBYE_S: Final = 1.0
+_SILENCE_S: Final = 2.0
 _MAX_SEQ: Final = 1 << 53
 _MAX_DOWN_BYTES: Final = 1024 * 1024
 
@@ -110,6 +111,7 @@ class Uplink:
         self._acked = {stream: asyncio.Event() for stream in Stream}
         self.windows = {stream: Window(buffer.depth(stream).acked, _WINDOW[stream]) for stream in Stream}
         self.state = UplinkState(section.url)
+        self._heard_s = float("-inf")
 
     async def run(self) -> None:
         """Connect and sync until the connection is lost: raises LinkLost."""
@@ -245,9 +247,19 @@ class Uplink:
             self.state.foreign_acks += 1
             return
         self.state.acks += 1
-        round_trip = window.on_ack(ack.upto, time.monotonic())
+        now_s = time.monotonic()
+        if now_s - self._heard_s > _SILENCE_S:
+            self._central_is_back()
+        self._heard_s = now_s
+        round_trip = window.on_ack(ack.upto, now_s)
         if round_trip is not None:
             self._clock.measured(ack.at, round(round_trip * 1000))
         # Beyond what this buffer ever held, it is an older copy of itself: the buffer gives its entries new places.
         await self._buffer.acked(ack.stream, ack.upto)
         self._acked[ack.stream].set()
+
+    def _central_is_back(self) -> None:
+        """Let no stream sit out the long patience that it had with a centre that was down."""
+        for stream, window in self.windows.items():
+            window.hopeful()
+            self._acked[stream].set()

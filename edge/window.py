@@ -112,6 +112,10 @@ class Window:
         self.rewind(now_s)
         return True
 
+    def hopeful(self) -> None:
+        """Central was heard again, on another stream: have no more than the first patience with what is on its way."""
+        self.patience_s = _FIRST_PATIENCE_S
+
     def rewind(self, now_s: float) -> None:
         """Forget what was sent and not acked."""
         self._echoes, self._hole = len(self.flights), False

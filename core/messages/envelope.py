@@ -92,16 +92,23 @@ _BATCH: Final = TypeAdapter(list[Envelope])
 
 def iso_ms(moment: datetime) -> str:
     """Return RFC 3339 UTC with milliseconds and `Z`."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def pack(event: Event, stamp: Stamp) -> Packed:
     """Pack an event and its stamp for the buffer."""
-    subject = event.subject()
-    head = {
-        "type": event.TYPE,
-        "time": iso_ms(stamp.wall),
-        "subject": subject,
+    return _packed(event, *_moment(stamp))
+
+
+def pack_all(events: Iterable[Event], stamp: Stamp) -> list[Packed]:
+    """Pack events that happened at one moment; cheaper than one by one."""
+    before, after = _moment(stamp)
+    return [_packed(event, before, after) for event in events]
+
+
+def _moment(stamp: Stamp) -> tuple[bytes, bytes]:
+    """Return what stands before and after the subject in every event of a moment."""
+    rest = {
         "datacontenttype": "application/json",
         "bootid": stamp.boot_id,
         "monotonic": str(stamp.monotonic_ms),
@@ -109,8 +116,14 @@ def pack(event: Event, stamp: Stamp) -> Packed:
         "clockoffset": stamp.offset_ms,
         "clockerror": stamp.error_ms,
     }
-    body = to_json(head)[:-1] + b',"data":' + event.__pydantic_serializer__.to_json(event) + b"}"
-    return Packed(event.STREAM, f"{event.TYPE}:{subject}", body)
+    return b'","time":"%b","subject":' % iso_ms(stamp.wall).encode(), b",%b" % to_json(rest)[1:-1]
+
+
+def _packed(event: Event, before: bytes, after: bytes) -> Packed:
+    kind, subject = event.TYPE, event.subject()
+    data = event.__pydantic_serializer__.to_json(event)
+    body = b'{"type":"%b%b%b%b,"data":%b}' % (kind.encode(), before, to_json(subject), after, data)
+    return Packed(event.STREAM, f"{kind}:{subject}", body)
 
 
 def place(body: bytes, *, source: str, epoch: str, stream: str, seq: int, after: int) -> bytes:

@@ -80,15 +80,16 @@ class Store:
         self._opened_at: dict[Stream, int] = {}
 
     def load(self) -> None:
-        """Read titles and memos, and count what came after the titles; raise FileDamaged or sqlite3.Error."""
+        """Read titles and memos, and add what came after the titles; raise FileDamaged or sqlite3.Error."""
         self.epoch, titles = read_titles(self.sql)
         for stream in Stream:
             title = titles[stream.value]
             last = max(self.sql.execute(ON[stream.value].last).fetchone()[0], title.newest)
-            entries, bytes_ = self.sql.execute(ON[stream.value].count, (title.newest + 1, last)).fetchone()
+            # Nothing has left since the title was written: a count would believe what damage hides.
+            entries = title.entries + last - title.newest
+            _, later_bytes = self.sql.execute(ON[stream.value].count, (title.newest + 1, last)).fetchone()
+            self.titles[stream] = replace(title, newest=last, entries=entries, size=title.size + later_bytes)
             self._titled[stream] = title.newest
-            entries, bytes_ = title.entries + entries, title.size + bytes_
-            self.titles[stream] = replace(title, newest=last, entries=entries, size=bytes_)
             self._opened_at[stream] = last
             self.depths[stream] = self._depth(stream, self.titles[stream], None)
         self.memos.load(self.sql)

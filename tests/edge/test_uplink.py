@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import LinkLost
 from core.messages.event import Stream
-from core.messages.wire import Presence
+from core.messages.wire import Ack, Presence
 from edge import uplink
 from edge.buffer import Depth, Entry
 from edge.config import UplinkSection
@@ -35,6 +35,9 @@ class FakeBuffer:
         self.began.set()
         await self.may_go_on.wait()
         return [Entry(seq, seq - 1, b"{}") for seq in range(after + 1, 11)][:entries]
+
+    async def acked(self, _stream, _upto):
+        return
 
     async def wait_newer(self, _stream, seq):
         if seq >= 10:
@@ -85,6 +88,24 @@ async def test_a_rewind_while_the_disk_is_read_leaves_no_hole(monkeypatch):
         await client.published.get()
     assert window.flights[0].upto == 4
     task.cancel()
+
+
+async def test_when_central_is_heard_again_no_stream_sits_out_its_patience():
+    link = _uplink()
+    silent = link.windows[Stream.TELEMETRY]
+    silent.left(4, 0.0)
+    for _ in range(5):
+        assert silent.overdue(silent.due_s)
+        silent.left(4, 0.0)
+    assert silent.due_s == 30.0
+    ack = Ack(epoch="E1", stream=Stream.VITAL, upto=1, at=datetime(2026, 1, 1, tzinfo=UTC))
+    await link._ack(ack.model_dump_json().encode())
+    assert silent.due_s == 2.0
+    assert link._acked[Stream.TELEMETRY].is_set()  # so its pump looks at the time again
+    silent.overdue(2.0)
+    silent.left(4, 2.0)
+    await link._ack(ack.model_dump_json().encode())
+    assert silent.due_s == 2.0 + 4.0  # while others are acked, its patience grows as ever
 
 
 @contextlib.asynccontextmanager

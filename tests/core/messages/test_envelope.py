@@ -15,6 +15,7 @@ from core.messages.envelope import (
     Stamp,
     join_batch,
     pack,
+    pack_all,
     packed_event,
     place,
     read_batch,
@@ -41,6 +42,12 @@ def test_an_event_on_the_wire_is_a_cloudevent_with_its_place():
     assert (told["seq"], told["monotonic"], told["time"]) == ("5000000000", "12345678901", "2026-11-21T04:05:06.789Z")
     assert "after" not in told
     assert all(key.isalnum() and key.islower() for key in told)
+
+
+def test_events_of_one_moment_are_packed_as_each_would_be_alone():
+    events = (EVENT, DeviceMeasured(device='q"\\uote\n深井', readings={"a": 1.5}))
+    assert pack_all(events, STAMP) == [pack(event, STAMP) for event in events]
+    assert [packed_event(one.body)[1] for one in pack_all(events, STAMP)] == [e.model_dump() for e in events]
 
 
 @given(

@@ -47,6 +47,11 @@ def crash_copy(path: Path, to: Path) -> Path:
     return to / path.name
 
 
+def fold_log_into_file(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as sql:
+        sql.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
 @pytest.fixture
 async def crashed(opened: Open, path: Path, entries: Make, tmp_path: Path) -> Crashed:
     """A buffer that ended with a crash: part of it in the file, part in the log, and what it must hold."""
@@ -57,6 +62,8 @@ async def crashed(opened: Open, path: Path, entries: Make, tmp_path: Path) -> Cr
             await buffer.append(made, {"lane/1": b"turn %d" % turn})
             for item in made:
                 bodies[item.stream].append(item.body)
+            if turn == 15:
+                fold_log_into_file(path)
         await buffer.acked(VITAL, 500)
         await buffer.append([], {"lane/2": b"idle"})
         copy = crash_copy(path, tmp_path / "crashed")
@@ -147,9 +154,56 @@ async def test_a_log_with_a_damaged_header_still_delivers_all(
     put(wal, wal.read_bytes()[:at] + b"\xa5\x5a" + wal.read_bytes()[at + 2 :])
     async with opened(at=copy) as buffer:
         for stream in Stream:
-            assert {entry.body for entry in await everything(buffer, stream)} >= set(bodies[stream])
+            read = [entry.body for entry in await everything(buffer, stream)]
+            assert read[: len(bodies[stream])] == bodies[stream]
         (event,) = await repairs(buffer)
         assert event["lost"] == 0
+        assert buffer.depth(VITAL).acked == 500
+        assert buffer.memos("") == {"lane/1": b"turn 24", "lane/2": b"idle"}
+
+
+def spoil_page_of(path: Path, body: bytes) -> None:
+    """Zero the header of the page that holds a body."""
+    page = path.read_bytes().index(body) // 4096
+    with path.open("r+b") as file:
+        file.seek(page * 4096)
+        file.write(bytes(8))
+
+
+async def test_damage_in_the_file_is_found_at_the_start_after_a_crash(crashed: Crashed, opened: Open) -> None:
+    copy, bodies = crashed
+    spoil_page_of(copy, bodies[VITAL][100])
+    async with opened(at=copy) as buffer:
+        assert buffer.counts.repairs == 1
+        read = [entry.body for entry in await everything(buffer, VITAL)]
+        assert read[: len(bodies[VITAL])] == bodies[VITAL]
+
+
+async def test_seqs_that_a_damaged_file_may_have_given_away_are_not_given_again(
+    crashed: Crashed, opened: Open, entries: Make
+) -> None:
+    copy, bodies = crashed
+    wal = copy.with_name(copy.name + "-wal")
+    put(wal, b"damage" + wal.read_bytes()[6 : wal.stat().st_size // 3])
+    async with opened(at=copy) as buffer:
+        assert buffer.counts.repairs == 1
+        given_away = 500 + len(bodies[VITAL])
+        assert 0 < len(await everything(buffer, VITAL)) < given_away
+        assert (await buffer.append(entries(VITAL, 1)))[0] > given_away
+
+
+@pytest.mark.parametrize(
+    "at", [0, 15, 16, 18, 19, 20, 21, 22, 23, 44, 47, 52, 55, 56, 59, 60, 63, 64, 67, 68, 71, 72, 91]
+)
+async def test_each_byte_of_the_header_that_matters_is_checked(
+    opened: Open, path: Path, entries: Make, at: int
+) -> None:
+    async with opened() as buffer:
+        await buffer.append(made := entries(VITAL, 30))
+    change_byte(path, at)
+    async with opened() as buffer:
+        assert buffer.counts.repairs == 1
+        assert [entry.body for entry in await everything(buffer, VITAL)][:30] == [item.body for item in made]
 
 
 async def test_a_row_that_fails_its_checksum_is_left_out_reported_once_and_blocks_nobody(
@@ -170,19 +224,28 @@ async def test_a_row_that_fails_its_checksum_is_left_out_reported_once_and_block
         assert buffer.counts.lost == 3
 
 
+@pytest.mark.parametrize("ended", ["well", "with a crash"])
 async def test_a_page_that_hides_rows_without_a_trace_is_found_when_the_hole_is_read(
-    opened: Open, path: Path, entries: Make
+    opened: Open, path: Path, entries: Make, tmp_path: Path, ended: str
 ) -> None:
     async with opened() as buffer:
         await buffer.append(made := entries(VITAL, 500))
-    with closing(sqlite3.connect(path)) as sql:  # as if a page had been written without these cells
+        copy = crash_copy(path, tmp_path / "copy")
+    file = path if ended == "well" else copy
+    with closing(sqlite3.connect(file)) as sql:  # as if a page had been written without these cells
         sql.execute("DELETE FROM vital WHERE seq BETWEEN 200 AND 209")
         sql.commit()
-    async with opened() as buffer:
+    async with opened(at=file) as buffer:
         read = {entry.body for entry in await everything(buffer, VITAL)}
         assert buffer.counts.repairs == 1
         assert len({item.body for item in made} - read) == buffer.counts.lost <= 10
         assert (await repairs(buffer))[0]["lost"] == buffer.counts.lost
+
+
+def change_byte(path: Path, at: int) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= 7
+    path.write_bytes(raw)
 
 
 def zero_page_headers(path: Path) -> None:

@@ -49,7 +49,7 @@ def child(path: Path, rounds: int, *before: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-CALL = re.compile(r"^(\d+) [\d.]+ (?:(\w+)\((?:\d+<([^>]*)>)?(.*)|<\.\.\. (\w+) resumed>(.*))$")
+CALL = re.compile(r"^(\d+) +[\d.]+ (?:(\w+)\((?:\d+<([^>]*)>)?(.*)|<\.\.\. (\w+) resumed>(.*))$")
 
 
 def syscalls(trace: str) -> list[tuple[str, str, str]]:

@@ -158,6 +158,7 @@ async def test_a_session_can_be_stopped_at_the_very_moment_when_its_bytes_leave(
     async def write_on(connection):
         while True:
             await connection.write(b"x")
+            await asyncio.sleep(0)
 
     async with link.connect() as connection:
         for turns in range(20):
