@@ -46,7 +46,12 @@ def test_a_listed_document_is_refused_with_list_entry_and_version():
     judged = judge([specimen(1)]).judge(specimen(1), "L", Direction.IN, START)
     assert judged.decision.effect is Effect.REFUSE
     reason = judged.decision.reasons[0]
-    assert (reason.code, reason.list_id, reason.entry_id, reason.list_version) == (ReasonCode.LIST_HIT, "block", "E1", 7)
+    assert (reason.code, reason.list_id, reason.entry_id, reason.list_version) == (
+        ReasonCode.LIST_HIT,
+        "block",
+        "E1",
+        7,
+    )
     assert judged.decision.list_versions == {"block": 7}
     assert judged.decision.ruleset_version == 3
 
@@ -58,7 +63,16 @@ def test_the_same_document_in_another_form_is_hit_too():
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "\0", "x" * 513, specimen(1).replace("U00000001", "U00000002"), specimen(1)[:60], specimen(1)[:44], "\ud800"],
+    [
+        "",
+        " ",
+        "\0",
+        "x" * 513,
+        specimen(1).replace("U00000001", "U00000002"),
+        specimen(1)[:60],
+        specimen(1)[:44],
+        "\ud800",
+    ],
     ids=["empty", "blank", "zero byte", "too long", "misread digit", "half a zone", "one line of two", "no text"],
 )
 def test_what_identifies_nobody_is_judged_as_an_invalid_document(text):

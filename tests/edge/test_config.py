@@ -91,7 +91,13 @@ MISTAKES = [
     ("an unknown key in a section", "quota_mb = 64", "quota_gb = 64", "buffer.quota_gb", "quota_mb"),
     ("an unknown key at the top", "rules_version = 3", "rulez = 3", "rulez", "rules_version"),
     ("an unknown key of a device", 'id = "TS-01"', 'id = "TS-01"\nspeed = 3', "device.0.speed", "profile"),
-    ("an unknown key of rules", 'default = "release", lists', 'defualt = "x", lists', "lane.0.rules.defualt", "when_stale"),
+    (
+        "an unknown key of rules",
+        'default = "release", lists',
+        'defualt = "x", lists',
+        "lane.0.rules.defualt",
+        "when_stale",
+    ),
     ("an unknown section", "[control]", "[controls]", "controls", "control"),
     ("a missing section", '[control]\nsocket = "control.sock"\n', "", "control", "is missing"),
     ("a missing key", 'site = "hengqin-bridge"\n', "", "edge.site", "is missing"),
@@ -101,24 +107,84 @@ MISTAKES = [
     ("a text that is a number", 'site = "hengqin-bridge"', "site = 7", "edge.site", "string"),
     ("a section that is a text", '[control]\nsocket = "control.sock"', "[more]", "control", "is missing"),
     ("a quota that is too small", "quota_mb = 64", "quota_mb = 1", "buffer.quota_mb", "8"),
-    ("a time that is too short", "enter_timeout_ms = 8000", "enter_timeout_ms = 1", "lane.1.timing.enter_timeout_ms", "500"),
+    (
+        "a time that is too short",
+        "enter_timeout_ms = 8000",
+        "enter_timeout_ms = 1",
+        "lane.1.timing.enter_timeout_ms",
+        "500",
+    ),
     ("a port that is none", "[control]", "[metrics]\nport = 70000\n\n[control]", "metrics.port", "65535"),
     ("a name that is none for the wire", 'name = "gates"', 'name = "Gates!"', "edge.name", "a-z0-9"),
-    ("an unknown driver", 'driver = "turnstile"\nprofile = "reference/swing-gate"\nlink = "modbus+tcp', 'driver = "profiler"\nprofile = "reference/swing-gate"\nlink = "modbus+tcp', "device.0.driver", "turnstile"),
-    ("an unknown profile", 'profile = "generic/line-reader"\nlink = "tcp', 'profile = "generic/nothing"\nlink = "tcp', "device.1.profile", "generic/line-reader"),
-    ("a profile that is a path", 'profile = "generic/line-reader"\nlink = "tcp', 'profile = "../../pyproject"\nlink = "tcp', "device.1.profile", "generic/line-reader"),
-    ("a profile of another driver", 'profile = "generic/line-reader"\nlink = "tcp', 'profile = "reference/swing-gate"\nlink = "tcp', "device.1.profile", "turnstile"),
-    ("a setting that the driver has not", 'id = "RD-01"', 'id = "RD-01"\nsettings = { colour = "red" }', "device.1.settings.colour", "no such key"),
+    (
+        "an unknown driver",
+        'driver = "turnstile"\nprofile = "reference/swing-gate"\nlink = "modbus+tcp',
+        'driver = "profiler"\nprofile = "reference/swing-gate"\nlink = "modbus+tcp',
+        "device.0.driver",
+        "turnstile",
+    ),
+    (
+        "an unknown profile",
+        'profile = "generic/line-reader"\nlink = "tcp',
+        'profile = "generic/nothing"\nlink = "tcp',
+        "device.1.profile",
+        "generic/line-reader",
+    ),
+    (
+        "a profile that is a path",
+        'profile = "generic/line-reader"\nlink = "tcp',
+        'profile = "../../pyproject"\nlink = "tcp',
+        "device.1.profile",
+        "generic/line-reader",
+    ),
+    (
+        "a profile of another driver",
+        'profile = "generic/line-reader"\nlink = "tcp',
+        'profile = "reference/swing-gate"\nlink = "tcp',
+        "device.1.profile",
+        "turnstile",
+    ),
+    (
+        "a setting that the driver has not",
+        'id = "RD-01"',
+        'id = "RD-01"\nsettings = { colour = "red" }',
+        "device.1.settings.colour",
+        "no such key",
+    ),
     ("a link of another kind", "tcp://10.0.0.2:4001", "modbus+tcp://10.0.0.2", "device.1.link", "serial"),
     ("a link without a scheme", "tcp://10.0.0.2:4001", "10.0.0.2:4001", "device.1.link", "serial"),
     ("a link without a port", "tcp://10.0.0.2:4001", "tcp://10.0.0.2", "device.1.link", "tcp://host:port"),
     ("a link that is no address", "tcp://10.0.0.2:4001", "tcp://[10.0.0.2:4001", "device.1.link", ""),
-    ("a unit that is none", "modbus+tcp://10.0.0.1:502?unit=1", "modbus+tcp://10.0.0.1:502?unit=999", "device.0.link", "255"),
-    ("a serial speed that is none", "serial:///dev/ttyS2?baud=9600", "serial:///dev/ttyS2?baud=9601", "device.3.link", "9600"),
+    (
+        "a unit that is none",
+        "modbus+tcp://10.0.0.1:502?unit=1",
+        "modbus+tcp://10.0.0.1:502?unit=999",
+        "device.0.link",
+        "255",
+    ),
+    (
+        "a serial speed that is none",
+        "serial:///dev/ttyS2?baud=9600",
+        "serial:///dev/ttyS2?baud=9601",
+        "device.3.link",
+        "9600",
+    ),
     ("an id twice", 'id = "RD-02"', 'id = "RD-01"', "device.3.id", "taken"),
     ("a link twice", "serial:///dev/ttyS2?baud=9600", "tcp://10.0.0.2:4001", "device.3.link", "RD-01"),
-    ("a unit twice, in another spelling", "modbus+rtu:///dev/ttyS1?baud=9600&unit=2", "modbus+tcp://10.0.0.1?timeout_ms=100", "device.2.link", "TS-01"),
-    ("a serial line set in two ways", "serial:///dev/ttyS2?baud=9600", "serial:///dev/ttyS1?baud=9600", "device.3.link", "TS-02"),
+    (
+        "a unit twice, in another spelling",
+        "modbus+rtu:///dev/ttyS1?baud=9600&unit=2",
+        "modbus+tcp://10.0.0.1?timeout_ms=100",
+        "device.2.link",
+        "TS-01",
+    ),
+    (
+        "a serial line set in two ways",
+        "serial:///dev/ttyS2?baud=9600",
+        "serial:///dev/ttyS1?baud=9600",
+        "device.3.link",
+        "TS-02",
+    ),
     ("a lane's id twice", 'id = "PAX-02"', 'id = "PAX-01"', "lane.1.id", "taken"),
     ("a lane of a missing device", 'reader = "RD-01"', 'reader = "RD-99"', "lane.0.reader", "RD-99"),
     ("a reader as a gate", 'gate = "TS-01"', 'gate = "RD-01"', "lane.0.gate", "wanted a turnstile"),
@@ -130,19 +196,61 @@ MISTAKES = [
     ("a time zone that is none", "Asia/Shanghai", "Asia/Hengqin", "edge.timezone", "Asia/Shanghai"),
     ("a time zone that is a folder", "Asia/Shanghai", "America", "edge.timezone", "Asia/Shanghai"),
     ("a time zone that is a path", "Asia/Shanghai", "../etc/passwd", "edge.timezone", "Asia/Shanghai"),
-    ("lists in the clear", "https://central.fleet.internal", "http://central.fleet.internal", "uplink.central_url", "https"),
-    ("a centre that is no address", "https://central.fleet.internal", "https://[central", "uplink.central_url", "https://host"),
+    (
+        "lists in the clear",
+        "https://central.fleet.internal",
+        "http://central.fleet.internal",
+        "uplink.central_url",
+        "https",
+    ),
+    (
+        "a centre that is no address",
+        "https://central.fleet.internal",
+        "https://[central",
+        "uplink.central_url",
+        "https://host",
+    ),
     ("a broker without a scheme", "mqtts://mqtt.fleet.internal:8883", "mqtt.fleet.internal", "uplink.url", "mqtts"),
-    ("a broker's port that is none", "mqtts://mqtt.fleet.internal:8883", "mqtts://mqtt.fleet.internal:99999", "uplink.url", "mqtts://host:8883"),
+    (
+        "a broker's port that is none",
+        "mqtts://mqtt.fleet.internal:8883",
+        "mqtts://mqtt.fleet.internal:99999",
+        "uplink.url",
+        "mqtts://host:8883",
+    ),
     ("a plain password", '"env:MQTT_PASSWORD"', '"hunter2-the-second"', "uplink.password", "env:NAME"),
     ("a plain API key", '"credential:api-key"', '"hunter2-the-second"', "uplink.api_key", "env:NAME"),
     ("a plain token key", '"credential:token-key"', '"hunter2-the-second"', "crypto.token_key", "env:NAME"),
     ("a password in the broker's address", "mqtts://mqtt", "mqtts://edge:hunter2-the-second@mqtt", "uplink.url", ""),
-    ("a password in the centre's address", "https://central", "https://edge:hunter2-the-second@central", "uplink.central_url", ""),
+    (
+        "a password in the centre's address",
+        "https://central",
+        "https://edge:hunter2-the-second@central",
+        "uplink.central_url",
+        "",
+    ),
     ("an unknown suite", 'suite = "sm"', 'suite = "rot13"', "crypto.suite", "'intl'"),
-    ("a trusted key that is none", "trusted_keys = []", 'trusted_keys = ["sm2-pub:hunter2-the-second"]', "crypto.trusted_keys.0", "sm2-pub:"),
-    ("a trusted key off its curve", "trusted_keys = []", f'trusted_keys = ["{SM2}"]', "crypto.trusted_keys.0", "sm2-pub:"),
-    ("a private key to trust", "trusted_keys = []", 'trusted_keys = ["sm2-priv:hunter2-the-second"]', "crypto.trusted_keys.0", "sm2-pub:"),
+    (
+        "a trusted key that is none",
+        "trusted_keys = []",
+        'trusted_keys = ["sm2-pub:hunter2-the-second"]',
+        "crypto.trusted_keys.0",
+        "sm2-pub:",
+    ),
+    (
+        "a trusted key off its curve",
+        "trusted_keys = []",
+        f'trusted_keys = ["{SM2}"]',
+        "crypto.trusted_keys.0",
+        "sm2-pub:",
+    ),
+    (
+        "a private key to trust",
+        "trusted_keys = []",
+        'trusted_keys = ["sm2-priv:hunter2-the-second"]',
+        "crypto.trusted_keys.0",
+        "sm2-pub:",
+    ),
     ("a device without an id", 'id = "RD-02"\n', "", "device.3.id", "is missing"),
     ("an id with a blank", 'id = "PAX-01"', 'id = "PAX 01"', "lane.0.id", "A-Za-z0-9"),
 ]
@@ -214,7 +322,7 @@ def test_a_device_with_a_mistake_is_still_there_for_its_lane():
     ("raw", "line"),
     [
         (b"schema = 1\nname = = 3\n", 2),
-        (b"schema = 1\n[edge]\nsite = \"\xff\"\n", 3),
+        (b'schema = 1\n[edge]\nsite = "\xff"\n', 3),
         (b"schema = 1\n[edge]\n[edge]\n", 3),
         (b"a = " + b"[" * 5000, 1),
         (b"\x00", 1),
@@ -255,7 +363,9 @@ def test_whatever_stands_in_a_file_the_answer_is_a_config_or_a_refusal(text):
 def test_a_file_with_one_line_changed_is_a_config_or_a_refusal(data):
     lines = GOOD.splitlines()
     number = data.draw(st.integers(0, len(lines) - 1))
-    value = data.draw(st.sampled_from(["[]", "{}", "0", "-1", "1e999", "nan", "true", '""', "1979-05-27", "[[]]", '"\\u0000"']))
+    value = data.draw(
+        st.sampled_from(["[]", "{}", "0", "-1", "1e999", "nan", "true", '""', "1979-05-27", "[[]]", '"\\u0000"'])
+    )
     lines[number] = lines[number].split("=")[0] + "= " + value
     try:
         parse_config("\n".join(lines).encode(), "x.toml")
@@ -288,7 +398,9 @@ def test_every_reference_site_loads_with_its_turnstiles():
 
 def test_the_names_of_devices_lanes_and_edges_are_unique_in_the_fleet():
     configs = [load_config(path) for path in sorted(SITES.glob("*.toml"))]
-    ids = [name for config in configs for name in (*config.devices, *(lane.id for lane in config.file.lane), config.edge)]
+    ids = [
+        name for config in configs for name in (*config.devices, *(lane.id for lane in config.file.lane), config.edge)
+    ]
     assert len(ids) == len(set(ids))
 
 

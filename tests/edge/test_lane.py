@@ -87,7 +87,20 @@ class Desk:
         return [type(event).__name__ for event in self.events]
 
     def sees(self, **changes):
-        self.runner.observed(GateObserved(**{**dict(zip(("mode", "in_count", "out_count", "counter_span"), (LaneMode.NORMAL, 0, 0, 1 << 32), strict=True)), **changes}))
+        self.runner.observed(
+            GateObserved(
+                **{
+                    **dict(
+                        zip(
+                            ("mode", "in_count", "out_count", "counter_span"),
+                            (LaneMode.NORMAL, 0, 0, 1 << 32),
+                            strict=True,
+                        )
+                    ),
+                    **changes,
+                }
+            )
+        )
 
     async def settled(self):
         await until(lambda: self.runner._waiting.empty())

@@ -16,7 +16,6 @@ from edge.ledger import Ledger
 from .conftest import Shelf, until
 
 
-
 def vital(attempt):
     return PassageTimedOut(lane="L1", attempt=str(attempt), subject_token="t")
 

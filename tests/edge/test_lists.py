@@ -58,7 +58,13 @@ class Central:
         raw = self.sign("snapshot", write_snapshot(new))
         path = f"/v1/lists/{head.list_id}/snapshots/{head.version}/content"
         self.pages[path] = raw
-        fields = {"list_id": head.list_id, "version": head.version, "digest": SHA(raw).hex(), "size": len(raw), "path": path}
+        fields = {
+            "list_id": head.list_id,
+            "version": head.version,
+            "digest": SHA(raw).hex(),
+            "size": len(raw),
+            "path": path,
+        }
         if old is not None:
             delta = path.replace("snapshots", "deltas")
             self.pages[delta] = self.sign("delta", write_delta(old, new))
@@ -342,7 +348,9 @@ async def test_deltas_do_not_pile_up(keeper, central, monkeypatch, tmp_path):
     monkeypatch.setattr(lists_module, "_MAX_DELTAS", 3)
     await keeper.announced(central.announce(central.publish(content(1, [1]))))
     for version in range(2, 10):
-        await keeper.announced(central.announce(central.publish(content(version, [version]), content(version - 1, [version - 1]))))
+        await keeper.announced(
+            central.announce(central.publish(content(version, [version]), content(version - 1, [version - 1])))
+        )
     assert central.fetched.count("snapshots") == 3
     assert len(list((tmp_path / "lists").glob("*.delta"))) <= 3
 

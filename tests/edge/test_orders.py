@@ -100,7 +100,11 @@ async def test_what_did_not_work_is_told_with_its_reason(desk):
 
 @pytest.mark.parametrize(
     ("error", "state"),
-    [(NotFound("no such lane"), "refused"), (DeviceSilent("its effect is unknown"), "failed"), (LinkLost("gone"), "failed")],
+    [
+        (NotFound("no such lane"), "refused"),
+        (DeviceSilent("its effect is unknown"), "failed"),
+        (LinkLost("gone"), "failed"),
+    ],
 )
 async def test_a_no_is_refused_and_a_silence_is_no_refusal(desk, error, state):
     desk.answer = error
@@ -119,7 +123,12 @@ def tampered(raw, **changes):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"reason": "another"}, {"expires_at": "2036-01-01T00:00:00Z"}, {"target": "PAX-02"}, {"id": ulid(2, b"0123456789")}],
+    [
+        {"reason": "another"},
+        {"expires_at": "2036-01-01T00:00:00Z"},
+        {"target": "PAX-02"},
+        {"id": ulid(2, b"0123456789")},
+    ],
 )
 async def test_a_changed_order_is_refused(desk, changes):
     await desk.orders.arrived(tampered(desk.sign(order()), **changes))

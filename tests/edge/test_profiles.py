@@ -28,7 +28,9 @@ def test_all_profiles_of_the_house_can_be_loaded():
     assert {profiles.load_profile(name).name for name in profiles.profile_names()} == set(profiles.profile_names())
 
 
-@pytest.mark.parametrize("name", ["acme/none", "../acme/one", "acme", "/etc/passwd", "acme/one/two", "", "ACME/one", "acme/one\n"])
+@pytest.mark.parametrize(
+    "name", ["acme/none", "../acme/one", "acme", "/etc/passwd", "acme/one/two", "", "ACME/one", "acme/one\n"]
+)
 def test_a_name_that_is_no_profile_says_which_there_are(share, name):
     (share / "one.toml").write_text(PROFILE.format(name="acme/one"), encoding="utf-8")
     with pytest.raises(NotFound, match="one of: acme/one"):

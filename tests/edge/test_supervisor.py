@@ -38,8 +38,6 @@ def pauses(monkeypatch):
     return slept
 
 
-
-
 def failing(error, times):
     async def run():
         nonlocal times
