@@ -315,7 +315,7 @@ async def test_a_line_that_never_falls_silent_stops_no_command_for_ever() -> Non
                 async with asyncio.timeout(2):
                     await unit.write([ON], timeout_s=1)
             except DeviceSilent as error:
-                assert "effect is unknown" in str(error)  # noqa: PT017 - either outcome keeps the promise
+                assert "effect is unknown" in str(error)
             finally:
                 noise.cancel()
         assert unit.counters.requests == 1
