@@ -89,12 +89,14 @@ async def _measured(process: asyncio.subprocess.Process, programs: Mapping[str, 
 
 
 async def _check(stack: Stack, edge: str, newest: Mapping[str, int]) -> None:
-    """Count the rows: each event once."""
-    query = "SELECT stream, count(*), count(DISTINCT seq), max(seq) FROM event WHERE edge = '{}' GROUP BY stream"
-    rows = await _rows(stack, query.format(edge))
-    wanted = {(stream, count, count, count) for stream, count in newest.items() if count}
-    if wanted != set(rows):
-        raise ProgramEnded(f"rows (stream, count, distinct, last) {rows}, wanted {sorted(wanted)}", place=edge)
+    """Count the rows: each event once, and each passage projected once."""
+    stored = "SELECT stream, count(*), count(DISTINCT seq), max(seq) FROM event WHERE edge = '{}' GROUP BY stream"
+    projected = "SELECT 'passage', count(*), count(DISTINCT attempt), count(*) FROM passage WHERE edge = '{}'"
+    rows = {row for query in (stored, projected) for row in await _rows(stack, query.format(edge))}
+    counts = {stream: count for stream, count in newest.items() if count} | {"passage": newest["vital"] // 2}
+    wanted = {(name, count, count, count) for name, count in counts.items()}
+    if wanted != rows:
+        raise ProgramEnded(f"(rows, distinct, last) {sorted(rows)}, wanted {sorted(wanted)}", place=edge)
 
 
 async def _rows(stack: Stack, query: str) -> list[tuple[Any, ...]]:

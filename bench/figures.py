@@ -57,7 +57,7 @@ def short(value: float) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     digits = 2 - math.floor(math.log10(abs(value)))
-    return f"{value:,.{max(0, digits)}f}" if digits < 4 else f"{value:.2g}"
+    return f"{value:,.{max(0, digits)}f}" if digits < 6 else f"{value:.2g}"
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -82,6 +82,8 @@ class _Client(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
+        if self._connected.cancelled():
+            return
         if not self._connected.done():
             self._connected.set_exception(aiomqtt.MqttError(f"lost before the broker answered: {reason_code}"))
         super()._on_disconnect(client, userdata, flags, reason_code, properties)

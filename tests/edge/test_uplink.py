@@ -52,6 +52,7 @@ class HandCentral:
     batches: int = 0
     entries: int = 0
     mute: bool = False
+    reading_takes_s: float = 0.0
 
     async def run(self):
         async for message in self.client.messages:
@@ -60,6 +61,8 @@ class HandCentral:
             batch = read_batch(raw)
             self.batches += 1
             self.entries += len(batch)
+            if stream is Stream.TELEMETRY:
+                await asyncio.sleep(self.reading_takes_s)
             if not self.mute:
                 await self._take(stream, list(batch))
 
@@ -169,12 +172,15 @@ async def test_a_password_that_is_not_there_is_told_by_its_reference(alone):
 
 
 async def test_a_broker_that_never_answers_is_given_up_by_a_stop(alone):
-    called = asyncio.Event()
+    called, left = asyncio.Event(), asyncio.Event()
 
     async def silent(reader, writer):
+        await reader.read(1)  # it says CONNECT, and waits
         called.set()
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        left.set()
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     running = asyncio.ensure_future(alone(server.sockets[0].getsockname()[1]).run())
@@ -182,8 +188,8 @@ async def test_a_broker_that_never_answers_is_given_up_by_a_stop(alone):
     running.cancel()
     done, _ = await asyncio.wait({running}, timeout=5)
     assert done
+    await asyncio.wait_for(left.wait(), 5)  # its socket is not kept either
     server.close()
-    await asyncio.sleep(0.01)
 
 
 async def test_garbage_on_the_ack_topic_is_counted_and_moves_nothing(alone):
@@ -227,6 +233,7 @@ async def test_what_is_appended_arrives_and_leaves_the_buffer_when_central_has_a
 
 
 @pytest.mark.real
+@pytest.mark.slow
 async def test_nothing_leaves_the_buffer_for_the_brokers_word_alone(tmp_path, mosquitto):
     async with central(mosquitto.port) as there, edge(tmp_path, mosquitto.port) as here:
         there.mute = True
@@ -355,25 +362,29 @@ async def test_a_broker_that_is_restarted_is_found_again(tmp_path, mosquitto):
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_fresh_vital_overtakes_a_backlog_of_telemetry(tmp_path, mosquitto):
-    async with central(mosquitto.port) as there, edge(tmp_path, mosquitto.port) as here:
-        there.mute = True  # so that the backlog is whole when it counts
-        for start in range(0, 20_000, 1000):
-            await here.append([reading(start + number) for number in range(1000)])
-        there.mute = False
-        took = []
-        for number in range(200):
-            began = time.monotonic()
-            (seq,) = await here.append([vital(number)])
-            await until(lambda seq=seq: (Stream.VITAL, seq) in there.arrived_s, 10)
-            took.append(there.arrived_s[Stream.VITAL, seq] - began)
-        left = here.buffer.depth(Stream.TELEMETRY).entries
-        took.sort()
-        p50, p99 = took[100] * 1000, took[198] * 1000
-        print(f"vital behind 20,000 readings: p50 {p50:.1f} ms, p99 {p99:.1f} ms, {left} readings were left at the end")
-        assert p99 < 1000
-        await here.drained(60)
-        assert [one.seq for one in there.stored[Stream.TELEMETRY]] == list(range(1, 20_001))
+async def test_fresh_vital_overtakes_a_backlog_of_telemetry_that_drains(tmp_path, mosquitto):
+    proxy_of = MqttProxy("127.0.0.1", mosquitto.port)
+    async with proxy_of.serve() as proxy, central(mosquitto.port) as there:
+        proxy.take_down()
+        there.reading_takes_s = 0.02
+        async with edge(tmp_path, proxy.port) as here:
+            for start in range(0, 20_000, 1000):
+                await here.append([reading(start + number) for number in range(1000)])
+            proxy.bring_up()
+            await until(lambda: there.stored[Stream.TELEMETRY])
+            took = []
+            while here.buffer.depth(Stream.TELEMETRY).entries > 1000:
+                began = time.monotonic()
+                (seq,) = await here.append([vital(len(took))])
+                await until(lambda seq=seq: (Stream.VITAL, seq) in there.arrived_s, 10)
+                took.append(there.arrived_s[Stream.VITAL, seq] - began)
+            took.sort()
+            p50, p99 = took[len(took) // 2] * 1000, took[len(took) * 99 // 100] * 1000
+            print(f"{len(took)} vital before 20,000 readings: p50 {p50:.1f} ms, p99 {p99:.1f} ms, most {took[-1] * 1000:.1f} ms")
+            assert len(took) >= 15
+            assert p99 < 1000
+            await here.drained(60)
+            assert [one.seq for one in there.stored[Stream.TELEMETRY]] == list(range(1, 20_001))
 
 
 @pytest.mark.real
