@@ -46,6 +46,11 @@ class Batch:
         return self.entries[0].follows
 
     @property
+    def acked(self) -> int:
+        """Return what central said to have when it was sent, as far as the edge had heard."""
+        return self.entries[0].acked or 0
+
+    @property
     def last(self) -> int:
         """Return its last sequence number."""
         return self.entries[-1].seq

@@ -7,7 +7,7 @@ Promises:
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from central.batches import Batch, Inbound, read
@@ -17,8 +17,6 @@ MAX_BATCHES: Final = 64
 MAX_BYTES: Final = 32 * 1024 * 1024
 MAX_BYTES_IN_ALL: Final = 256 * 1024 * 1024
 MAX_AGE_S: Final = 600.0
-LOST_AFTER_S: Final = 20.0
-LOST_AFTER_TRIES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,41 +105,6 @@ class Holding:
                 self.put(key, fresh)
                 dropped += len(held) - len(fresh)
         return dropped
-
-
-@dataclass(frozen=True, slots=True)
-class _Hole:
-    mark: int
-    follows: int
-    since_s: float
-    tries: int
-
-
-class Holes:
-    """Tells a hole that the edge cannot fill: central was set back (a restored copy), acked entries have left the edge.
-
-    An edge that is not acked sends from its oldest entry, again and again. If that entry still does not follow what is
-    stored, after some tries and time, then what stood between is nowhere.
-    """
-
-    def __init__(self) -> None:
-        self._seen: dict[StreamKey, _Hole] = {}
-
-    def filled(self, key: StreamKey) -> None:
-        """Forget about a stream that moves."""
-        self._seen.pop(key, None)
-
-    def refused(self, edge: str, stream: str) -> None:
-        """Forget about a stream of which a batch was refused: what is in it is not lost."""
-        self._seen = {key: hole for key, hole in self._seen.items() if (key.edge, key.stream) != (edge, stream)}
-
-    def lost(self, key: StreamKey, mark: int, follows: int, now_s: float) -> bool:
-        """Note that the edge offered what follows `follows` while `mark` is stored; tell whether the rest is lost."""
-        hole = self._seen.get(key)
-        if hole is None or (hole.mark, hole.follows) != (mark, follows):
-            hole = _Hole(mark, follows, now_s, 0)
-        hole = self._seen[key] = replace(hole, tries=hole.tries + 1)
-        return hole.tries >= LOST_AFTER_TRIES and now_s - hole.since_s >= LOST_AFTER_S
 
 
 def _bytes(held: Sequence[Held]) -> int:

@@ -11,7 +11,6 @@ Promises:
 
 import asyncio
 import random
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from central.batches import Batch, Inbound, moments, read, row_of, typed
 from central.bus import Bus, Recorded
 from central.db import Database, now, transient
 from central.eventstore import OK, PROJECTION_FAILED, EventRow, Positions, StreamKey
-from central.holding import Holding, Holes, Plan, plan
+from central.holding import Holding, Plan, plan
 from central.metrics import Metrics
 from core.errors import MessageInvalid
 from core.messages.envelope import Envelope
@@ -99,12 +98,8 @@ class _Fresh:
 class Ingest:
     """Stores what the edges send, and says what is stored."""
 
-    def __init__(
-        self, database: Database, bus: Bus, metrics: Metrics, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, database: Database, bus: Bus, metrics: Metrics) -> None:
         self.queue = Queue()
-        self._monotonic = monotonic
-        self._holes = Holes()
         self._database = database
         self._bus = bus
         self._metrics = metrics
@@ -162,7 +157,6 @@ class Ingest:
         try:
             return read(inbound)
         except MessageInvalid as error:
-            self._holes.refused(inbound.edge, inbound.stream.value)
             self._metrics.batches.labels("refused").inc()
             _log.warning("ingest.batch_refused", edge=inbound.edge, stream=inbound.stream.value, error=str(error))
             return None
@@ -217,21 +211,14 @@ class Ingest:
         ]
 
     def _plan(self, key: StreamKey, mark: int, batches: Sequence[Batch]) -> Plan:
-        """Plan a stream; pass over a hole that the edge cannot fill, loudly."""
-        held = self._holding.of(key)
-        made = plan(mark, batches, held)
-        nearest = min((one.follows for one in made.ahead), default=None)
-        if made.applied or nearest is None:
-            self._holes.filled(key)
-            return made
-        offered = nearest in {batch.follows for batch in batches}
-        if not offered or not self._holes.lost(key, mark, nearest, self._monotonic()):
-            return made
-        _log.error(
-            "ingest.entries_missing", edge=key.edge, epoch=key.epoch, stream=key.stream, after=mark, upto=nearest
-        )
-        self._metrics.missing.labels(key.stream).inc(nearest - mark)
-        return plan(nearest, batches, held)
+        """Plan a stream; where central once said to have more than it has, it was set back: pass over that, loudly."""
+        told = max((batch.acked for batch in batches), default=0)
+        if told > mark:
+            _log.error(
+                "ingest.entries_missing", edge=key.edge, epoch=key.epoch, stream=key.stream, after=mark, upto=told
+            )
+            self._metrics.missing.labels(key.stream).inc(told - mark)
+        return plan(max(mark, told), batches, self._holding.of(key))
 
     async def _fresh(
         self, conn: AsyncConnection, plans: dict[StreamKey, Plan], received_at: datetime

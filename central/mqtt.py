@@ -9,11 +9,14 @@ import random
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 import aiomqtt
 import structlog
+from paho.mqtt import client as mqtt
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from pydantic import ValidationError
 
 from central.batches import Inbound
@@ -37,6 +40,34 @@ _STREAMS: Final = {f"up/{stream.value}": stream for stream in Stream}
 
 OnPresence = Callable[[str, Presence], None]
 Watermarks = Callable[[], Awaitable[Sequence[tuple[str, Ack]]]]
+
+
+class _Client(aiomqtt.Client):
+    """The library's client; alone it waits out its timeout when a connection is lost before the broker has answered.
+
+    And it would keep the socket of a broker that never answers.
+    """
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            self._client.disconnect()
+            raise
+
+    def _on_disconnect(
+        self,
+        client: mqtt.Client,
+        userdata: object,
+        flags: mqtt.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if self._connected.cancelled():
+            return
+        if not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError(f"lost before the broker answered: {reason_code}"))
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
 
 class Broker:
@@ -134,10 +165,10 @@ class Broker:
         else:
             raise MessageInvalid("nothing is expected here", place=rest[:64])
 
-    def _make_client(self) -> aiomqtt.Client:
+    def _make_client(self) -> _Client:
         url = urlsplit(self._section.url)
         secure = url.scheme == "mqtts"
-        return aiomqtt.Client(
+        return _Client(
             hostname=url.hostname or "127.0.0.1",
             port=url.port or (8883 if secure else 1883),
             identifier=self._name,

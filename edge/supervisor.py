@@ -19,6 +19,7 @@ from core.errors import GatefleetError
 _FIRST_S: Final = 0.5
 _LONGEST_S: Final = 30.0
 _GOOD_RUN_S: Final = 20.0
+_STOP_AGAIN_S: Final = 2.0
 _MAX_DOUBLINGS: Final = 16
 """More would say nothing new, and would overflow a float after a day of failures."""
 
@@ -42,10 +43,11 @@ class Supervisor:
         self._tasks.append(self._group.create_task(self._keep(name, run, on_end), name=name))
 
     async def stop(self) -> None:
-        """Cancel all tasks, last started first, and wait for them."""
-        for task in reversed(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Cancel all tasks, last started first, and wait for them; one that lost the first asking is asked again."""
+        while running := [task for task in reversed(self._tasks) if not task.done()]:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=_STOP_AGAIN_S)
 
     async def _keep(
         self, name: str, run: Callable[[], Awaitable[None]], on_end: Callable[[Exception], None] | None

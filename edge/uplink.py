@@ -5,13 +5,14 @@ buffer when central has acked its commit; the broker's own acknowledgement count
 """
 
 import asyncio
+import math
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiomqtt
@@ -43,6 +44,7 @@ _MAX_SEQ: Final = 1 << 53
 _MAX_DOWN_BYTES: Final = 1024 * 1024
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -64,8 +66,17 @@ class UplinkState:
 class _Client(aiomqtt.Client):
     """The library's client; alone it waits out its timeout when a connection is lost before the broker has answered.
 
-    And it would keep the socket of a broker that never answers.
+    And it would keep the socket of a broker that never answers, and lose a stop that comes as the broker answers: its
+    `asyncio.wait_for` swallows it before Python 3.12, and a task that was cancelled would go on for ever.
     """
+
+    async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109 the library's signature
+        limit = self.timeout if timeout is None else timeout
+        try:
+            async with asyncio.timeout(None if math.isinf(limit) else limit):
+                return await fut
+        except TimeoutError as error:
+            raise aiomqtt.MqttError("Operation timed out") from error
 
     async def __aenter__(self) -> Self:
         try:
@@ -222,8 +233,16 @@ class Uplink:
     def _batch(self, stream: Stream, entries: list[Entry]) -> bytes:
         epoch = self._buffer.epoch
         whole = (
-            place(entry.body, source=self._edge, epoch=epoch, stream=stream.value, seq=entry.seq, after=entry.after)
-            for entry in entries
+            place(
+                entry.body,
+                source=self._edge,
+                epoch=epoch,
+                stream=stream.value,
+                seq=entry.seq,
+                after=entry.after,
+                acked=None if number else self.windows[stream].acked,
+            )
+            for number, entry in enumerate(entries)
         )
         return self._compress.compress(join_batch(whole))
 

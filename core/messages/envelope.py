@@ -74,6 +74,7 @@ class Envelope(BaseModel):
     stream: Stream
     seq: int = Field(ge=1)
     after: int | None = Field(default=None, ge=0)
+    acked: int | None = Field(default=None, ge=0)
     bootid: str = Field(max_length=64)
     monotonic: int
     clocksource: ClockSource
@@ -126,9 +127,13 @@ def _packed(event: Event, before: bytes, after: bytes) -> Packed:
     return Packed(event.STREAM, f"{kind}:{subject}", body)
 
 
-def place(body: bytes, *, source: str, epoch: str, stream: str, seq: int, after: int) -> bytes:
-    """Return the whole CloudEvent of a packed body at its place."""
+def place(
+    body: bytes, *, source: str, epoch: str, stream: str, seq: int, after: int, acked: int | None = None
+) -> bytes:
+    """Return the whole CloudEvent of a packed body at its place; `acked` is what central said to have, once a batch."""
     gap = "" if after == seq - 1 else f'"after":"{after}",'
+    if acked is not None:
+        gap += f'"acked":"{acked}",'
     front = (
         f'{{"specversion":"1.0","id":"{epoch}.{stream}.{seq}","source":"{source}",'
         f'"epoch":"{epoch}","stream":"{stream}","seq":"{seq}",{gap}'

@@ -169,7 +169,13 @@ async def test_a_signed_list_is_handed_on(desk):
 
 
 def cleared(number):
-    fields = {"lane": "PAX-01", "direction": Direction.IN, "subject_token": "d-secret", "opened_ms": 4.0, "duration_ms": 1}
+    fields = {
+        "lane": "PAX-01",
+        "direction": Direction.IN,
+        "subject_token": "d-secret",
+        "opened_ms": 4.0,
+        "duration_ms": 1,
+    }
     return PassageCleared(attempt=f"A{number}", **fields)
 
 

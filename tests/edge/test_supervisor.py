@@ -167,6 +167,28 @@ async def test_stop_ends_all_whatever_they_are_doing():
     gc.collect()
 
 
+async def test_one_that_lost_its_cancellation_is_asked_again(monkeypatch):
+    monkeypatch.setattr(supervisor_module, "_STOP_AGAIN_S", 0.01)
+    asked = 0
+
+    async def run():
+        nonlocal asked
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                asked += 1
+                if asked == 2:
+                    raise
+
+    async with asyncio.TaskGroup() as group:
+        supervisor = Supervisor(group)
+        supervisor.keep("deaf", run)
+        await asyncio.sleep(0)
+        await asyncio.wait_for(supervisor.stop(), 2)
+    assert asked == 2
+
+
 async def test_tasks_bear_their_names():
     async with asyncio.TaskGroup() as group:
         supervisor = Supervisor(group)

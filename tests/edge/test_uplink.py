@@ -19,6 +19,7 @@ from core.messages.envelope import pack, read_batch, read_event
 from core.messages.event import Stream
 from core.messages.events import DeviceMeasured, PassageTimedOut
 from core.messages.wire import Ack, Presence
+from edge import uplink as uplink_module
 from edge.buffer import open_buffer
 from edge.clock import Clock
 from edge.config import UplinkSection
@@ -214,8 +215,23 @@ async def test_garbage_on_the_ack_topic_is_counted_and_moves_nothing(alone):
     assert uplink._buffer.healthy
 
 
-# -- with a real broker ----------------------------------------------------------------------------------------------
+async def test_a_stop_that_comes_as_the_broker_answers_is_not_lost():
+    """The library waited on with a `wait_for` that swallows it: the daemon could not be stopped while it sent."""
+    answered = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(uplink_module._Client("127.0.0.1")._wait_for(answered, 5))
+    await asyncio.sleep(0)
+    answered.set_result("yes")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
+
+async def test_a_broker_that_takes_too_long_is_an_error_of_the_library():
+    with pytest.raises(aiomqtt.MqttError, match="timed out"):
+        await uplink_module._Client("127.0.0.1")._wait_for(asyncio.get_running_loop().create_future(), 0.01)
+
+
+# -- with a real broker ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.real
@@ -269,7 +285,10 @@ async def test_presence_is_online_while_it_runs_and_offline_after_a_clean_stop(t
 @pytest.mark.real
 async def test_presence_is_offline_when_the_connection_breaks(tmp_path, mosquitto):
     seen = []
-    async with MqttProxy("127.0.0.1", mosquitto.port).serve() as proxy, aiomqtt.Client("127.0.0.1", mosquitto.port) as watcher:
+    async with (
+        MqttProxy("127.0.0.1", mosquitto.port).serve() as proxy,
+        aiomqtt.Client("127.0.0.1", mosquitto.port) as watcher,
+    ):
         await watcher.subscribe(topics.ALL_PRESENCE, qos=1)
 
         async def watch():
@@ -380,7 +399,9 @@ async def test_fresh_vital_overtakes_a_backlog_of_telemetry_that_drains(tmp_path
                 took.append(there.arrived_s[Stream.VITAL, seq] - began)
             took.sort()
             p50, p99 = took[len(took) // 2] * 1000, took[len(took) * 99 // 100] * 1000
-            print(f"{len(took)} vital before 20,000 readings: p50 {p50:.1f} ms, p99 {p99:.1f} ms, most {took[-1] * 1000:.1f} ms")
+            print(
+                f"{len(took)} vital before 20,000 readings: p50 {p50:.1f} ms, p99 {p99:.1f} ms, most {took[-1] * 1000:.1f} ms"
+            )
             assert len(took) >= 15
             assert p99 < 1000
             await here.drained(60)
