@@ -34,7 +34,8 @@ test: venv ## everything, with the real programs (installs their Debian packages
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	@# What fails is tried once more, alone and loudly: a busy machine breaks timings, a bug breaks twice.
+	$(BIN)/pytest || { echo "=== once more, only what failed ==="; $(BIN)/pytest --last-failed --last-failed-no-failures none; }
 
 fmt: venv ## format and sort in place
 	$(BIN)/ruff check --fix-only .

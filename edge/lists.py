@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -93,7 +93,10 @@ class ListKeeper:
                 await self._reject(file.stem, 0, _as_error(error))
                 continue
             content = await self._with_deltas(content)
-            confirmed = at.get(content.head.list_id) or datetime.fromtimestamp(0).astimezone()
+            # A list from a technician's stick was never announced: its age counts from when it was written here. An
+            # announcement that is there and cannot be read may have withdrawn it: then it is as old as can be.
+            written_at = 0.0 if (self._folder / "announcement").exists() else file.stat().st_mtime
+            confirmed = at.get(content.head.list_id) or datetime.fromtimestamp(written_at, UTC)
             self._held[content.head.list_id] = _Held(content, confirmed)
         self._publish()
 
