@@ -12,20 +12,23 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bench.checkpoint import Checkpoint, checkpoint, key, reference
 from bench.figures import OTHERS, Figure, quantile, table
-from bench.stack import Engine, Stack, running_stack, work_folder
+from bench.limits import there_and_back
+from bench.stack import Engine, ProgramEnded, Stack, running_stack, work_folder
 from edge.config import LaneSection
 from simulators.demo.api import Api
 from simulators.site import Site
 
 ORDERS: Final = 400
+_ROUNDS: Final = 4
+_ECHOES: Final = 50
 _EVERY_S: Final = 0.05
 _WALK_S: Final = 0.05
 _PATIENCE_S: Final = 10.0
@@ -71,14 +74,13 @@ class Operator:
         return json.loads(raw)
 
 
-async def orders(stack: Stack, place: Checkpoint, count: int) -> list[Done]:
-    """Give orders to all lanes in turn, one each 50 ms at the most."""
+async def orders(stack: Stack, place: Checkpoint, lanes: Iterable[LaneSection]) -> list[Done]:
+    """Give an order to each lane in turn, one each 50 ms at the most."""
     operator = Operator(await key(stack, "bench-operator", "lanes:command", "fleet:read"))
     done: list[Done] = []
-    lanes = itertools.cycle(place.site.config.file.lane)
     try:
         async with asyncio.TaskGroup() as group:
-            for lane in itertools.islice(lanes, count):
+            for lane in lanes:
                 due = asyncio.get_running_loop().time() + _EVERY_S
                 walker = group.create_task(_walk(place.site, lane))
                 done.append(await asyncio.to_thread(operator.order, lane.id, lane.direction.value))
@@ -97,22 +99,26 @@ async def _walk(site: Site, lane: LaneSection) -> None:
         await gate.walk(lane.direction, _WALK_S)
 
 
-def figures(done: Sequence[Done], engine: Engine) -> list[Figure]:
-    """Return what the orders came to."""
-    good = [one for one in done if one.state == "done"]
-    others = {f"{one.state}: {one.detail}" for one in done if one.state != "done"}
+def figures(rounds: Sequence[tuple[Sequence[float], Sequence[Done]]], engine: Engine) -> list[Figure]:
+    """Return what the orders came to, beside a bare message there and back, round by round."""
+    every = [one for _, done in rounds for one in done]
+    good = [one for one in every if one.state == "done"]
+    others = {f"{one.state}: {one.detail}" for one in every if one.state != "done"}
+    if not good:
+        raise ProgramEnded(f"no order was done: {sorted(others)[:3]}", place="edge")
     waited, rows = [one.waited_ms for one in good], [one.rows_ms for one in good]
-    said = f"{len(good)} of {len(done)} orders done{'; ' if others else ''}{', '.join(sorted(others))[:200]}"
-    name = "command round trip,"
+    bare = quantile([one for limit, _ in rounds for one in limit], 0.5)
+    ratios = [quantile([one.waited_ms for one in done], 0.5) / quantile(limit, 0.5) for limit, done in rounds]
+    said = f"{engine}; {len(good)} of {len(every)} orders done {', '.join(sorted(others))[:200]}".strip()
+    name, others_did = "command round trip,", OTHERS["command"]
     return [
-        Figure(
-            f"{name} operator p50",
-            quantile(waited, 0.5),
-            "ms",
-            at_most=5,
-            others=OTHERS["command"],
-            note=f"{engine}; {said}",
+        replace(
+            Figure(f"{name} operator p50", quantile(waited, 0.5), "ms", at_most=5, others=others_did, note=said),
+            limit=bare,
+            limit_of="ms by bare MQTT",
+            ratio=quantile(ratios, 0.5),
         ),
+        Figure(f"{name} orders done", len(good) / len(every) * 100, "%", at_least=100),
         Figure(f"{name} operator p99", quantile(waited, 0.99), "ms", at_most=20),
         Figure(f"{name} central's rows p50", quantile(rows, 0.5), "ms"),
         Figure(f"{name} central's rows p99", quantile(rows, 0.99), "ms"),
@@ -120,10 +126,15 @@ def figures(done: Sequence[Done], engine: Engine) -> list[Figure]:
 
 
 async def measure(engine: Engine, count: int) -> list[Figure]:
-    """Measure with a stack of its own."""
+    """Measure with a stack of its own, limit and orders in turn."""
     with work_folder() as folder:
         async with running_stack(engine, folder) as stack, checkpoint(stack, reference("hengqin-bridge")) as place:
-            return figures(await orders(stack, place, count), engine)
+            rounds = []
+            lanes = itertools.cycle(place.site.config.file.lane)
+            for _ in range(_ROUNDS):
+                limit = await there_and_back(stack.broker.port, _ECHOES)
+                rounds.append((limit, await orders(stack, place, itertools.islice(lanes, count // _ROUNDS))))
+            return figures(rounds, engine)
 
 
 def main() -> int:

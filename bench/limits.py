@@ -1,6 +1,7 @@
 """What this machine can do at the most: the disk, the broker, the databases, each by itself and as bare as can be."""
 
 import asyncio
+import itertools
 import os
 import sqlite3
 import struct
@@ -43,7 +44,7 @@ async def forwards(port: int, size: int, seconds: float) -> float:
     """Return how many messages of `size` bytes a second a broker takes and hands on, QoS 1 on both sides."""
     subscriber, publisher = await _connect(port, "limit-in"), await _connect(port, "limit-out")
     try:
-        await _subscribe(*subscriber)
+        await _subscribe(*subscriber, _TOPIC)
         counting = asyncio.create_task(_count(*subscriber, size, seconds))
         blasting = asyncio.create_task(_blast(*publisher, size))
         rate = await counting
@@ -52,6 +53,51 @@ async def forwards(port: int, size: int, seconds: float) -> float:
     finally:
         for _, writer in (subscriber, publisher):
             writer.transport.abort()
+
+
+async def there_and_back(port: int, times: int) -> list[float]:
+    """Return how many ms a message of 200 bytes takes to another client and back, QoS 1 on all four ways."""
+    asks, answers = await _connect(port, "limit-asks"), await _connect(port, "limit-answers")
+    try:
+        await _subscribe(*asks, b"limit/back")
+        await _subscribe(*answers, b"limit/there")
+        echoing = asyncio.create_task(_echo(*answers))
+        reader, writer = asks
+        found = []
+        for number in range(1, times + 1):
+            began = time.perf_counter()
+            writer.write(_publish(number, 200, b"limit/there"))
+            await _message(reader, writer)
+            found.append((time.perf_counter() - began) * 1000)
+        echoing.cancel()
+        return found
+    finally:
+        for _, writer in (asks, answers):
+            writer.transport.abort()
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    for number in itertools.count(1):
+        await _message(reader, writer)
+        writer.write(_publish(number, 200, b"limit/back"))
+
+
+async def _message(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Return when a message has come and is acknowledged; acknowledgements of our own are passed over."""
+    while True:
+        kind = (await reader.readexactly(1))[0] & 0xF0
+        length = shift = 0
+        while True:
+            byte = (await reader.readexactly(1))[0]
+            length |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        body = await reader.readexactly(length)
+        if kind == 0x30:
+            place = 2 + int.from_bytes(body[:2])
+            writer.write(b"\x40\x02" + body[place : place + 2])
+            return
 
 
 async def _connect(port: int, name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -63,8 +109,8 @@ async def _connect(port: int, name: str) -> tuple[asyncio.StreamReader, asyncio.
     return reader, writer
 
 
-async def _subscribe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    body = b"\x00\x01" + _text(_TOPIC) + b"\x01"
+async def _subscribe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, topic: bytes) -> None:
+    body = b"\x00\x01" + _text(topic) + b"\x01"
     writer.write(b"\x82" + _length(len(body)) + body)
     await reader.readexactly(5)
 
@@ -87,7 +133,7 @@ async def _count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, siz
     """Acknowledge what comes; return the rate once it has flowed for a moment."""
     length = len(_publish(1, size))
     place = length - size - 2
-    rest, count, began = b"", 0, 0.0
+    rest, whole, seen, began = b"", 0, 0, 0.0
     until = time.perf_counter() + seconds + 0.3
     while time.perf_counter() < until:
         data = rest + await reader.read(1 << 18)
@@ -95,14 +141,14 @@ async def _count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, siz
         writer.write(b"".join(b"\x40\x02" + data[at : at + 2] for at in range(place, place + whole * length, length)))
         rest = data[whole * length :]
         if began:
-            count += whole
+            seen += whole
         elif until - time.perf_counter() < seconds:
             began = time.perf_counter()
-    return count / (time.perf_counter() - began)
+    return seen / (time.perf_counter() - began)
 
 
-def _publish(identifier: int, size: int) -> bytes:
-    body = _text(_TOPIC) + struct.pack(">H", identifier) + bytes(size)
+def _publish(identifier: int, size: int, topic: bytes = _TOPIC) -> bytes:
+    body = _text(topic) + struct.pack(">H", identifier) + bytes(size)
     return b"\x32" + _length(len(body)) + body
 
 

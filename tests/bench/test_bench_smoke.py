@@ -28,3 +28,4 @@ def test_a_quick_run_tells_every_figure(part: str, tmp_path: Path) -> None:
     names = [one["name"] for one in figures]
     assert {wanted for wanted in PARTS[part] if not any(name.startswith(wanted) for name in names)} == set()
     assert [one["name"] for one in figures if not one["value"] > 0] == []
+    assert [one["name"] for one in figures if one["unit"] == "%" and one["value"] < 100] == []
