@@ -3,12 +3,14 @@
 A driver is pure: bytes or registers in, facts out; commands in, bytes or writes out. It has no clock, no socket and no
 retry: links talk, the session orders reading, committing and acknowledging, the supervisor decides when to try again.
 
-A stream device (RS-485, TCP, serial text) gives a `Codec`; a register device (Modbus TCP or RTU) gives a `RegisterMap`.
+A stream device (RS-485, TCP, serial text) gives a `Codec`; a register device (Modbus TCP or RTU) gives a `RegisterMap`;
+a device that pushes HTTP requests gives a `PushParser`.
 The package `drivers/<name>/` exports one `DRIVER`; the registry finds it by its name.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -105,6 +107,47 @@ class RegisterMap(Protocol):
         """Return the writes of a command, in order; raise Unsupported where the device has none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request of a push device: whole, within the driver's cap, and of a peer that may push."""
+
+    method: str
+    path: str
+    """What follows the device's own path, with its leading `/`; `/` where nothing follows."""
+    at: datetime
+    """When it was received, with the edge's time zone."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names in lower case."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int = 200
+    body: bytes = b""
+    media_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a request means. `answer` is sent only after everything that follows from the facts is committed."""
+
+    facts: tuple[Fact, ...]
+    answer: Answer
+    rejected: tuple[str, ...] = ()
+    """Why parts of the request, or all of it, were refused; counted."""
+
+
+class PushParser(Protocol):
+    """A push device: one request in, facts and an answer out. It keeps no state between requests."""
+
+    def receive(self, request: Request) -> Pushed:
+        """Return what a request means; never raises for a hostile one: that is a 4xx answer with a reason."""
+
+
 Decode = Callable[[bytes], list[dict[str, Any]]]
 """Offline decoding for `gatefleet decode`: one connection's bytes, cut anywhere -> reports; raises FrameInvalid."""
 
@@ -117,12 +160,14 @@ class Driver:
     kind: str
     """The word of the glossary for the device: turnstile, reader, ..."""
     settings: type[Settings]
-    make: Callable[[Profile, Settings], Codec | RegisterMap]
+    make: Callable[[Profile, Settings], Codec | RegisterMap | PushParser]
     commands: frozenset[type[BaseModel]]
     facts: frozenset[type[Fact]]
     links: frozenset[str]
-    """Schemes of the links that fit: `tcp`, `serial`, `modbus+tcp`, `modbus+rtu`, `memory`."""
+    """Schemes of the links that fit: `tcp`, `serial`, `modbus+tcp`, `modbus+rtu`, `memory`, `http-server`, ..."""
     decoder: Callable[[Profile | None], Decode] | None = None
+    body_cap: int = 1 << 20
+    """Bytes of the largest request that a push device may send; more is answered with 413."""
 
 
 def command_names(driver: Driver) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ Facts never leave the edge as they are: a credential's text is a natural identif
 """
 
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from core.messages.events import LaneMode
@@ -48,5 +49,113 @@ class Measured(Fact):
     readings: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that came with a fact. `role`: scene, vehicle, plate, person, face or other."""
+
+    role: str
+    media_type: str
+    data: bytes = field(repr=False)
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlateRead(Fact):
+    """A camera has read a plate. The text is as the camera gave it: `core.identity.plates` judges it."""
+
+    plate: str
+    """Empty where a vehicle passed whose plate could not be read."""
+    object_id: str = ""
+    """The camera's own name of the read: the same again is the same read."""
+    confidence: float | None = None
+    """0 to 1."""
+    colour: str = ""
+    """Of the plate: blue, yellow, green, yellow_green, white, black, other, or empty where not told."""
+    country: str = ""
+    taken_at: datetime | None = None
+    """The camera's time, with its zone."""
+    direction: str = ""
+    """approach, depart, or empty where not told."""
+    camera_lane: int | None = None
+    vehicle_kind: str = ""
+    vehicle_colour: str = ""
+    speed_kmh: float | None = None
+    device_id: str = ""
+    """The id that the camera gives itself."""
+    images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleCounted(Fact):
+    """Persons that crossed a line. Between `since` and `until` where told; else as totals of the device's own day."""
+
+    entered: int
+    left: int
+    cumulative: bool = False
+    """Totals since the device's reset rather than what came since the last report."""
+    since: datetime | None = None
+    until: datetime | None = None
+    region: str = ""
+    inside: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PositionTaken(Fact):
+    """Where a locator is, WGS-84."""
+
+    terminal: str
+    latitude_deg: float | None
+    longitude_deg: float | None
+    fixed: bool
+    taken_at: datetime | None = None
+    """The device's time, with its zone; None where it has none that can be."""
+    altitude_m: float | None = None
+    speed_kmh: float | None = None
+    course_deg: float | None = None
+    satellites: int | None = None
+    hdop: float | None = None
+    mileage_km: float | None = None
+    acc_on: bool | None = None
+    alarm_bits: int = 0
+    status_bits: int = 0
+    late: bool = False
+    """Kept by the device while it had no network, and sent afterwards."""
+    items: dict[str, str] = field(default_factory=dict)
+    """What else it told: TLV id to value, both hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDescribed(Fact):
+    """What a device says of itself: an asset record begins with it."""
+
+    vendor: str = ""
+    model: str = ""
+    firmware: str = ""
+    serial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSignal(Fact):
+    """A switch of the device's own: an input, motion, tampering, an alarm. `topic` in the words of its protocol."""
+
+    topic: str
+    on: bool
+    source: str = ""
+    baseline: bool = False
+    """Told because somebody asked or subscribed, not because it changed."""
+
+
 def _plain(value: object) -> object:
-    return sorted(value) if isinstance(value, frozenset) else value
+    match value:
+        case frozenset():
+            return sorted(value)
+        case datetime():
+            return value.isoformat()
+        case bytes():
+            return {"bytes": len(value)}
+        case tuple() | list():
+            return [_plain(one) for one in value]
+        case dict():
+            return {key: _plain(one) for key, one in value.items()}
+    return value
