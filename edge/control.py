@@ -65,6 +65,8 @@ class ControlServer:
         except (OSError, TimeoutError, asyncio.LimitOverrunError, ValueError):
             log.info("control.client_lost")
             writer.transport.abort()  # else a close would wait for a caller that takes nothing
+        except asyncio.CancelledError:
+            log.info("control.stopped")  # the connection's outermost frame: asyncio would log a trace for it
         finally:
             writer.close()
 

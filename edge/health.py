@@ -136,6 +136,8 @@ async def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> as
                 await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             writer.transport.abort()  # else a close would wait for a peer that takes nothing
+        except asyncio.CancelledError:
+            return  # the connection's outermost frame: asyncio would log a trace for it
         finally:
             writer.close()
 
