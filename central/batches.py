@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import zstandard
+from msgspec import Raw
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json, to_json
 
 from central.columns import kept, kept_int
+from central.envelope import Envelope, read_batch, read_entry, read_event
 from central.eventstore import INVALID, OK, UNKNOWN, EventRow, StreamKey
 from core.errors import MessageInvalid
-from core.messages.envelope import MAX_BATCH_BYTES, ClockSource, Envelope, read_batch, read_event
+from core.messages.envelope import MAX_BATCH_BYTES, ClockSource
 from core.messages.event import Event, Stream
 
 _MAX_SEQ: Final = 1 << 62
@@ -115,8 +117,8 @@ def _salvage(raw: bytes) -> tuple[Sequence[Envelope], frozenset[int]]:
     entries, damaged = [], set()
     for index, item in enumerate(items):
         try:
-            entries.append(Envelope.model_validate(item))
-        except ValidationError:
+            entries.append(read_entry(item))
+        except MessageInvalid:
             entries.append(_placed(item, index))
             damaged.add(entries[-1].seq)
     return entries, frozenset(damaged)
@@ -143,15 +145,17 @@ def _placed(item: Any, index: int) -> Envelope:
         clocksource=ClockSource.UNSYNCED,
         clockoffset=0,
         clockerror=0,
-        data={"entry": item},
+        data=Raw(to_json({"entry": item})),
     )
 
 
 def moments(envelope: Envelope, received_at: datetime) -> tuple[datetime, datetime]:
     """Return (as the edge stamped it, by central's clock), both UTC; the time of receipt where the stamp is no time."""
+    wall = envelope.time
     try:
-        wall = envelope.time if envelope.time.tzinfo else envelope.time.replace(tzinfo=UTC)
-        return wall.astimezone(UTC), (wall + timedelta(milliseconds=envelope.clockoffset)).astimezone(UTC)
+        if wall.tzinfo is not UTC:
+            wall = wall.astimezone(UTC) if wall.tzinfo else wall.replace(tzinfo=UTC)
+        return wall, wall + timedelta(milliseconds=envelope.clockoffset)
     except OverflowError:
         return received_at, received_at
 
@@ -161,7 +165,7 @@ def typed(envelope: Envelope, *, damaged: bool) -> tuple[str, Event | None]:
     if damaged:
         return INVALID, None
     try:
-        event = read_event(envelope)
+        event = read_event(envelope.type, bytes(envelope.data))
     except MessageInvalid:
         return INVALID, None
     return (UNKNOWN, None) if event is None else (OK, event)
@@ -188,5 +192,5 @@ def row_of(position: int, site: str, status: str, envelope: Envelope, received_a
         kept_int(envelope.clockoffset),
         kept_int(envelope.clockerror),
         status,
-        to_json(envelope.data).decode(),
+        bytes(envelope.data).decode(),
     )

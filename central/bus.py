@@ -26,7 +26,6 @@ from central.db import Database, after_commit, new_id, now, transient
 from central.errors import Missing
 from central.messages import Message
 from central.metrics import Metrics
-from core.messages.envelope import Envelope
 from core.messages.event import Event
 
 _log = structlog.get_logger(__name__)
@@ -40,9 +39,10 @@ class Recorded:
     """An event that was just stored. Positions grow in the order of storing; they have gaps."""
 
     position: int
-    envelope: Envelope
     event: Event
     edge: str
+    epoch: str
+    seq: int
     site: str
     occurred_at: datetime
     """Central's time: the edge's, corrected by its measured offset."""

@@ -89,6 +89,10 @@ EventRow = tuple[
 ]
 """One event in the order of the table's columns."""
 
+CORRECTED_AT: Final = 10
+STATUS: Final = 16
+"""Where they stand in an EventRow."""
+
 _BLOCK: Final = 4096
 _PARTITION_LOCK: Final = 0x6761_7466
 

@@ -23,13 +23,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import eventstore, ingest_sql
 from central.batches import Batch, Inbound, moments, read, row_of, typed
+from central.bulk import insert_rows
 from central.bus import Bus, Recorded
 from central.db import Database, now, transient
-from central.eventstore import OK, PROJECTION_FAILED, EventRow, Positions, StreamKey
+from central.envelope import Envelope
+from central.eventstore import CORRECTED_AT, OK, PROJECTION_FAILED, STATUS, EventRow, Positions, StreamKey
 from central.holding import Holding, Plan, plan
 from central.metrics import Metrics
 from core.errors import MessageInvalid
-from core.messages.envelope import Envelope
 from core.messages.event import Stream
 from core.messages.wire import Ack
 
@@ -115,10 +116,18 @@ class Ingest:
 
     async def run(self, send: SendAck) -> None:
         """Store and ack until cancelled. While the database is away the queue fills up, within its bounds."""
+        groups: asyncio.Queue[Sequence[Batch]] = asyncio.Queue(1)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_ahead(groups), name="ingest.read")
+            while True:
+                for edge, ack in await self._stored(await groups.get()):
+                    await send(edge, ack)
+
+    async def _read_ahead(self, groups: asyncio.Queue[Sequence[Batch]]) -> None:
+        """Read the next group while the database commits the one before."""
         while True:
             await self.queue.wait()
-            for edge, ack in await self._stored(await self._next_group()):
-                await send(edge, ack)
+            await groups.put(await self._next_group())
 
     async def _stored(self, group: Sequence[Batch]) -> Sequence[tuple[str, Ack]]:
         pause_s = 0.1
@@ -243,11 +252,11 @@ class Ingest:
         row = row_of(position, site, status, entry, received_at)
         if event is None or not self._bus.projects(type(event)):
             return _Fresh(row, None)
-        occurred_at = moments(entry, received_at)[1]
-        return _Fresh(row, Recorded(position, entry, event, entry.source, site, occurred_at, received_at))
+        name = (entry.source, entry.epoch, entry.seq)
+        return _Fresh(row, Recorded(position, event, *name, site, row[CORRECTED_AT], received_at))
 
     async def _write(self, conn: AsyncConnection, fresh: Sequence[_Fresh], *, careful: bool) -> None:
-        await ingest_sql.insert_events(conn, [one.row for one in fresh])
+        await insert_rows(conn, eventstore.events, [one.row for one in fresh])
         wanted = [one.recorded for one in fresh if one.recorded is not None]
         if not wanted:
             return
@@ -284,7 +293,7 @@ class Ingest:
         for batch, _ in chain.from_iterable(one.applied for one in plans.values()):
             lag_s = (moment - moments(batch.entries[-1], moment)[1]).total_seconds()
             self._metrics.event_lag.observe(max(lag_s, 0.0))
-        outcomes = [one.row[16] for one in fresh]
+        outcomes = [one.row[STATUS] for one in fresh]
         for status in set(outcomes):
             self._metrics.events.labels("stored" if status == OK else status).inc(outcomes.count(status))
         self._metrics.held_bytes.set(self._holding.bytes)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, Table, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from central.bulk import among, insert_rows
 from central.clearance.list_model import entries, lists
 from central.clearance.model import decisions, passages, reviews, rulesets
 from central.upsert import insert_into
@@ -29,19 +30,9 @@ class Wanted:
 
 
 async def add_rows(conn: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert whole rows, on PostgreSQL by COPY within the transaction of `conn`."""
-    if not rows:
-        return
-    if conn.dialect.name == "sqlite":
-        await conn.execute(insert(table), [dict(row) for row in rows])
-        return
-    driver = (await conn.get_raw_connection()).driver_connection
-    assert driver is not None
-    if not driver.is_in_transaction():
-        await conn.execute(select(1))  # SQLAlchemy begins with its first statement, and COPY is none of its own
+    """Insert whole rows."""
     names = [column.name for column in table.c]
-    records = [tuple(row[name] for name in names) for row in rows]
-    await driver.copy_records_to_table(table.name, records=records, columns=names)
+    await insert_rows(conn, table, [tuple(row[name] for name in names) for row in rows])
 
 
 def matching(table: Table, wanted: Wanted) -> Select[Any]:
@@ -72,7 +63,7 @@ async def refuse_entries(conn: AsyncConnection, tokens: Iterable[str]) -> Sequen
     """Return the entries of refuse lists that were ever in force against these tokens, with their lists' sites."""
     query = select(entries, lists.c.sites).join(lists, lists.c.id == entries.c.list_id)
     query = query.where(
-        entries.c.token.in_(sorted(tokens)),
+        among(conn, entries.c.token, tokens),
         entries.c.approved_at.is_not(None),
         lists.c.effect == ListEffect.REFUSE.value,
     )
@@ -118,7 +109,7 @@ async def put_rules(conn: AsyncConnection, row: Mapping[str, Any]) -> bool:
 
 async def entries_against(conn: AsyncConnection, tokens: Iterable[str], state: str) -> Sequence[Row[Any]]:
     """Return the entries with these tokens that are in a state."""
-    query = select(entries).where(entries.c.token.in_(sorted(tokens)), entries.c.state == state)
+    query = select(entries).where(among(conn, entries.c.token, tokens), entries.c.state == state)
     return (await conn.execute(query.order_by(entries.c.id))).all()
 
 

@@ -105,7 +105,7 @@ class Fleet:
             fields |= {
                 "version": kept(event.version, 32),
                 "boot_id": kept(event.boot_id, 64),
-                "epoch": row.envelope.epoch,
+                "epoch": row.epoch,
             }
             fields |= {"config_digest": kept(event.config_digest, 128), "started_at": row.occurred_at}
             await store.put_edge(conn, fields | {"last_seen_at": row.received_at})

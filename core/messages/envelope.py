@@ -8,18 +8,17 @@ front when the entry leaves, so that the bulk of the JSON is made once:
 
 `seq`, `after` and `monotonic` are strings of digits: a CloudEvents integer has 32 bits (CloudEvents 1.0, type system).
 `after` is the seq that this entry follows, written only where the buffer has dropped what stood between.
+Central reads them with `central.envelope`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from core.errors import MessageInvalid
 from core.messages.event import Event, Stream
 
 MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -57,38 +56,6 @@ class Packed:
     stream: Stream
     key: str
     body: bytes
-
-
-class Envelope(BaseModel):
-    """One CloudEvent as central receives it; `data` is checked against its type apart (`read_event`)."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    specversion: str = Field(pattern=r"^1\.0$")
-    id: str = Field(max_length=96)
-    source: str = Field(max_length=96)
-    type: str = Field(max_length=128)
-    time: datetime
-    subject: str = Field(max_length=128)
-    epoch: str = Field(max_length=26)
-    stream: Stream
-    seq: int = Field(ge=1)
-    after: int | None = Field(default=None, ge=0)
-    acked: int | None = Field(default=None, ge=0)
-    bootid: str = Field(max_length=64)
-    monotonic: int
-    clocksource: ClockSource
-    clockoffset: int
-    clockerror: int
-    data: dict[str, Any]
-
-    @property
-    def follows(self) -> int:
-        """Return the seq this one comes right after."""
-        return self.seq - 1 if self.after is None else self.after
-
-
-_BATCH: Final = TypeAdapter(list[Envelope])
 
 
 def iso_ms(moment: datetime) -> str:
@@ -144,32 +111,6 @@ def place(
 def join_batch(events: Iterable[bytes]) -> bytes:
     """Return the CloudEvents JSON batch of whole events."""
     return b"[" + b",".join(events) + b"]"
-
-
-def read_batch(raw: bytes) -> Sequence[Envelope]:
-    """Read a batch; raise MessageInvalid, naming the first place that is wrong."""
-    if len(raw) > MAX_BATCH_BYTES:
-        raise MessageInvalid(f"a batch of {len(raw)} bytes is over the limit of {MAX_BATCH_BYTES}")
-    try:
-        return _BATCH.validate_json(raw)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place_ = ".".join(str(part) for part in first["loc"])
-        raise MessageInvalid(f"not a batch of CloudEvents: {first['msg']}", place=place_ or "batch") from error
-
-
-def read_event(envelope: Envelope) -> Event | None:
-    """Return the typed event; None where the type is unknown here. Raise MessageInvalid where the data does not fit."""
-    kind = Event.KNOWN.get(envelope.type)
-    if kind is None:
-        return None
-    try:
-        return kind.model_validate(envelope.data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise MessageInvalid(
-            f"{envelope.type}: {first['msg']}", place=".".join(str(part) for part in ("data", *first["loc"]))
-        ) from error
 
 
 def packed_event(body: bytes) -> tuple[str, dict[str, Any]]:

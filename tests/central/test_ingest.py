@@ -247,7 +247,7 @@ async def test_what_is_not_understood_is_stored_raw_and_counted(
 
 async def _note(conn: AsyncConnection, rows: Sequence[Recorded]) -> None:
     for row in rows:
-        one = {"edge": "seen.by", "epoch": str(row.envelope.seq), "stream": "x", "upto": 0, "changed_at": now()}
+        one = {"edge": "seen.by", "epoch": str(row.seq), "stream": "x", "upto": 0, "changed_at": now()}
         await conn.execute(insert(watermarks), one)
 
 
@@ -264,7 +264,7 @@ async def test_projections_get_new_events_only_in_order_in_the_same_transaction(
 
     async def take(conn: AsyncConnection, rows: Sequence[Recorded]) -> None:
         assert (await conn.execute(select(events.c.seq))).scalars().all()
-        got.extend((type(row.event).__name__, row.envelope.seq) for row in rows)
+        got.extend((type(row.event).__name__, row.seq) for row in rows)
 
     bus.project((LaneModeChanged, EdgeStarted), take)
     started = EdgeStarted(edge=EDGE, version="1", boot_id="b", config_digest="d")
@@ -281,7 +281,7 @@ async def test_a_projection_that_raises_stops_no_stream_and_can_be_made_up(
 
     async def fragile(conn: AsyncConnection, rows: Sequence[Recorded]) -> None:
         await _note(conn, rows)
-        if broken and any(row.envelope.seq in {2, 5} for row in rows):
+        if broken and any(row.seq in {2, 5} for row in rows):
             raise ValueError("a bug")
 
     bus.project(LaneModeChanged, fragile)
@@ -300,7 +300,7 @@ async def test_a_projection_that_raises_stops_no_stream_and_can_be_made_up(
 
 async def test_a_database_that_fails_stores_and_acks_nothing(database: Database, bus: Bus, ingest: Ingest) -> None:
     async def lose(_: AsyncConnection, rows: Sequence[Recorded]) -> None:
-        if rows[0].envelope.seq == 1:
+        if rows[0].seq == 1:
             raise OperationalError("SELECT", {}, ConnectionError("gone"))
 
     bus.project(LaneModeChanged, lose)

@@ -88,7 +88,7 @@ class World:
     async def _project(self, _: AsyncConnection, rows: Sequence[Recorded]) -> None:
         if self.failing:
             raise OperationalError("COMMIT", {}, ConnectionError("gone"))
-        self.projected += [row.envelope.seq for row in rows]
+        self.projected += [row.seq for row in rows]
 
     async def deliver(self, inbounds: Sequence[Inbound], *, ack_arrives: bool) -> None:
         try:

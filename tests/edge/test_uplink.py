@@ -13,9 +13,10 @@ import aiomqtt
 import pytest
 import zstandard
 
+from central.envelope import read_batch, read_event
 from core.errors import ConfigInvalid, GatefleetError, LinkLost
 from core.messages import topics
-from core.messages.envelope import pack, read_batch, read_event
+from core.messages.envelope import pack
 from core.messages.event import Stream
 from core.messages.events import DeviceMeasured, PassageTimedOut
 from core.messages.wire import Ack, Presence
@@ -88,7 +89,8 @@ class HandCentral:
         await self.client.publish(topics.ack(EDGE), ack.model_dump_json(), qos=1)
 
     def numbers(self, stream):
-        return [one.data.get("attempt") or one.data["device"] for one in self.stored[stream]]
+        told = [json.loads(bytes(one.data)) for one in self.stored[stream]]
+        return [one.get("attempt") or one["device"] for one in told]
 
 
 @contextlib.asynccontextmanager
@@ -242,7 +244,7 @@ async def test_what_is_appended_arrives_and_leaves_the_buffer_when_central_has_a
         await here.drained()
         assert there.numbers(Stream.VITAL) == [str(number) for number in range(1200)]
         assert len(there.stored[Stream.TELEMETRY]) == 700
-        assert read_event(there.stored[Stream.VITAL][0]) == vital(0)
+        assert read_event((first := there.stored[Stream.VITAL][0]).type, bytes(first.data)) == vital(0)
         await until(lambda: here.buffer.depth(Stream.VITAL).entries == 0)
         assert here.uplink.state.up
         assert there.entries == 1900  # nothing was sent twice

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic_core import from_json, to_json
 
+from central.envelope import read_batch
 from core.errors import BufferUnavailable, NotFound
-from core.messages.envelope import Packed, Stamp, pack, read_batch
+from core.messages.envelope import Packed, Stamp, pack
 from core.messages.event import Stream
 from core.messages.events import DeviceMeasured, FreePassage
 from edge.buffer import Buffer
