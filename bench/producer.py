@@ -34,7 +34,6 @@ from edge.uplink import Uplink
 
 QUOTA = 2_000_000_000
 LANES = 28
-VALUES = 9973
 FRESH_EVERY_S = 0.05
 RELEASED = (Reason(code=ReasonCode.DEFAULT, rule_id="default", effect="release"),)
 
@@ -99,19 +98,26 @@ def passages(prefix: int) -> Iterator[tuple[Event, Event]]:
         )
 
 
-def readings() -> Iterator[Event]:
-    """Yield what instruments send; the values come round again after a while, since making them is not measured."""
+def _values() -> Sequence[dict[str, float]]:
     some = random.Random(0)
-    values = [
+    return [
         {
             "temperature_c": round(some.gauss(24, 2), 2),
             "humidity_pct": round(some.gauss(60, 5), 1),
             "supply_v": round(some.gauss(23.9, 0.1), 3),
         }
-        for _ in range(VALUES)
+        for _ in range(9973)
     ]
+
+
+VALUES = _values()
+"""They come round again after a while: making them is not measured."""
+
+
+def readings() -> Iterator[Event]:
+    """Yield what instruments send."""
     for number in itertools.count():
-        yield DeviceMeasured(device=f"HQ-BEN-IN-{number % 50:02d}", readings=values[number % VALUES])
+        yield DeviceMeasured(device=f"HQ-BEN-IN-{number % 50:02d}", readings=VALUES[number % len(VALUES)])
 
 
 def appends(events: int, vital: float, size: int, prefix: int = 0) -> Iterator[Sequence[Event]]:

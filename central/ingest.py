@@ -12,8 +12,8 @@ Promises:
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 from typing import Final
@@ -70,10 +70,9 @@ class Queue:
         self._filled.set()
         return shed
 
-    def take(self) -> Iterator[Inbound]:
-        """Take what waits, one by one."""
-        while len(self):
-            yield self._pop(self._lanes[0] or self._lanes[1])
+    def take(self) -> Inbound:
+        """Take the next; something must wait."""
+        return self._pop(self._lanes[0] or self._lanes[1])
 
     async def wait(self) -> None:
         """Return when something waits."""
@@ -85,6 +84,24 @@ class Queue:
         one = lane.popleft()
         self.bytes -= len(one.payload)
         return one
+
+
+@dataclass(slots=True)
+class _Group:
+    """Batches that shall be stored in one transaction."""
+
+    batches: list[Batch] = field(default_factory=list)
+    entries: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Tell whether another batch would be too much."""
+        return self.entries >= GROUP_ENTRIES or len(self.batches) >= GROUP_BATCHES
+
+    def add(self, batch: Batch) -> None:
+        """Add a batch."""
+        self.batches.append(batch)
+        self.entries += len(batch.entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +123,9 @@ class Ingest:
         self._metrics = metrics
         self._positions = Positions()
         self._holding = Holding()
+        self._group = _Group()
+        self._ready = asyncio.Event()
+        self._taken = asyncio.Event()
 
     def offer(self, inbound: Inbound) -> None:
         """Take a batch from the wire; it is looked at by `run`."""
@@ -116,18 +136,29 @@ class Ingest:
 
     async def run(self, send: SendAck) -> None:
         """Store and ack until cancelled. While the database is away the queue fills up, within its bounds."""
-        groups: asyncio.Queue[Sequence[Batch]] = asyncio.Queue(1)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read_ahead(groups), name="ingest.read")
+            tasks.create_task(self._read_ahead(), name="ingest.read")
             while True:
-                for edge, ack in await self._stored(await groups.get()):
+                await self._ready.wait()
+                group, self._group = self._group, _Group()
+                self._ready.clear()
+                self._taken.set()
+                for edge, ack in await self._stored(group.batches):
                     await send(edge, ack)
 
-    async def _read_ahead(self, groups: asyncio.Queue[Sequence[Batch]]) -> None:
-        """Read the next group while the database commits the one before."""
+    async def _read_ahead(self) -> None:
+        """Read what waits while the database commits the group before, up to a transaction's worth."""
         while True:
             await self.queue.wait()
-            await groups.put(await self._next_group())
+            while self._group.full:
+                self._taken.clear()
+                await self._taken.wait()
+            batch = self.read(self.queue.take())
+            self._metrics.queued_bytes.set(self.queue.bytes)
+            if batch is not None:
+                self._group.add(batch)
+                self._ready.set()
+            await asyncio.sleep(0)  # reading is work: let requests and commands through between batches
 
     async def _stored(self, group: Sequence[Batch]) -> Sequence[tuple[str, Ack]]:
         pause_s = 0.1
@@ -145,21 +176,6 @@ class Ingest:
         async with self._database.read() as conn:
             rows = await eventstore.all_watermarks(conn)
         return [(row.edge, Ack(epoch=row.epoch, stream=row.stream, upto=row.upto, at=now())) for row in rows]
-
-    async def _next_group(self) -> Sequence[Batch]:
-        """Read what waits, up to a transaction's worth."""
-        group: list[Batch] = []
-        entries = 0
-        for inbound in self.queue.take():
-            batch = self.read(inbound)
-            if batch is not None:
-                group.append(batch)
-                entries += len(batch.entries)
-            if entries >= GROUP_ENTRIES or len(group) >= GROUP_BATCHES:
-                break
-            await asyncio.sleep(0)  # reading is work: let requests and commands through between batches
-        self._metrics.queued_bytes.set(self.queue.bytes)
-        return group
 
     def read(self, inbound: Inbound) -> Batch | None:
         """Read a batch; None where it is refused, which is counted and told."""

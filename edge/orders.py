@@ -6,6 +6,7 @@ Promises
 2. An order is done at most once by its id: it is journalled, with fsync, before it is begun.
 3. An order that was begun when the daemon died is reported `unknown` after the restart, and never begun again. One that
    is under way does not end with the connection that brought it.
+4. Orders for one lane or device are done in the order in which they came; one that is slow holds up no other's.
 """
 
 import asyncio
@@ -29,7 +30,10 @@ from edge.ledger import Ledger
 _PREFIX: Final = "order/"
 _REMEMBER: Final = timedelta(hours=2)
 """So long after its time is over an order's id is known here."""
+_FORGET_EVERY: Final = timedelta(minutes=1)
 _MAX_WAITING: Final = 64
+_TELL_AFTER_S: Final = 0.25
+"""Central hears that an order is `executing` where it takes longer; a gate's answer is there sooner."""
 
 log = structlog.get_logger()
 
@@ -57,7 +61,11 @@ class Orders:
         self._clock = clock
         self._verifier = verifier
         self._execute = execute
-        self._waiting: asyncio.Queue[bytes] = asyncio.Queue(_MAX_WAITING)
+        self._waiting: asyncio.Queue[bytes] = asyncio.Queue()
+        self._last: dict[str, asyncio.Task[None]] = {}
+        """The newest order of each target, while it is not done."""
+        self._open = 0
+        self._forgotten: datetime | None = None
         self.refused = 0
 
     async def recover(self) -> None:
@@ -71,25 +79,53 @@ class Orders:
 
     def heard(self, raw: bytes) -> None:
         """Take one order from the wire, to be done by `run`; what is too much is dropped, and expires."""
-        if self._waiting.full():
+        if self._open >= _MAX_WAITING:
             self.refused += 1
-            log.warning("order.too_many", waiting=self._waiting.qsize())
+            log.warning("order.too_many", waiting=self._open)
         else:
+            self._open += 1
             self._waiting.put_nowait(raw)
 
     async def run(self) -> None:
-        """Do the orders that are heard, one after the other; runs for ever."""
-        while True:
-            await self.arrived(await self._waiting.get())
+        """Do the orders that are heard, those of each target one after the other; runs for ever."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                order = self._opened(await self._waiting.get())
+                if order is None:
+                    self._open -= 1
+                    continue
+                task = group.create_task(self._in_turn(order, self._last.get(order.target)), name=f"order.{order.id}")
+                self._last[order.target] = task
+                task.add_done_callback(lambda task, target=order.target: self._ended(target, task))  # type: ignore[misc]  # bound default
+
+    def _ended(self, target: str, task: asyncio.Task[None]) -> None:
+        self._open -= 1
+        if self._last.get(target) is task:
+            del self._last[target]
+
+    async def _in_turn(self, order: Order, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait((before,))
+        try:
+            await self._do(order)
+        except Exception:  # the task's outermost frame; the journal says that it was begun
+            log.exception("order.failed", order=order.id)
 
     async def arrived(self, raw: bytes) -> None:
         """Do one order from the wire, to its end."""
+        order = self._opened(raw)
+        if order is not None:
+            await self._do(order)
+
+    def _opened(self, raw: bytes) -> Order | None:
         try:
-            order = self._open(raw)
+            return self._read(raw)
         except GatefleetError as error:
             self.refused += 1
             log.warning("order.refused", code=error.code, error=str(error))
-            return
+            return None
+
+    async def _do(self, order: Order) -> None:
         key = _PREFIX + order.id
         if self._buffer.memo(key) is not None:
             log.info("order.repeated", order=order.id)
@@ -101,20 +137,30 @@ class Orders:
             await self._end(order, journal, CommandState.EXPIRED, str(error))
             return
         await self._forget()
-        begun = _told(order.id, order.target, CommandState.EXECUTING, "")
-        if not await self._ledger.commit((begun,), {key: journal.model_dump_json().encode()}):
+        if not await self._ledger.commit((), {key: journal.model_dump_json().encode()}):
             # Without a journal the order could be done twice: it is not begun.
             await self._end(order, journal, CommandState.REFUSED, "the edge cannot journal it: buffer unavailable")
             return
         try:
-            failure = await self._execute(order)
+            failure = await self._executed(order)
         except GatefleetError as error:
             state = CommandState.REFUSED if error.whose is Whose.REFUSED else CommandState.FAILED
             await self._end(order, journal, state, str(error))
             return
         await self._end(order, journal, CommandState.FAILED if failure else CommandState.DONE, failure)
 
-    def _open(self, raw: bytes) -> Order:
+    async def _executed(self, order: Order) -> str:
+        """Execute; where that takes its time, say so."""
+        doing = asyncio.ensure_future(self._execute(order))
+        try:
+            done, _ = await asyncio.wait((doing,), timeout=_TELL_AFTER_S)
+            if not done:
+                await self._ledger.commit((_told(order.id, order.target, CommandState.EXECUTING, ""),))
+            return await doing
+        finally:
+            doing.cancel()
+
+    def _read(self, raw: bytes) -> Order:
         body = Signed.read(raw, "command").opened(self._verifier)
         try:
             order = Order.model_validate_json(body)
@@ -141,7 +187,11 @@ class Orders:
         quality = self._clock.quality()
         if quality.source is ClockSource.UNSYNCED:
             return
-        now = self._clock.wall() + timedelta(milliseconds=quality.offset_ms - quality.error_ms)
+        wall = self._clock.wall()
+        if self._forgotten is not None and abs(wall - self._forgotten) < _FORGET_EVERY:
+            return
+        self._forgotten = wall
+        now = wall + timedelta(milliseconds=quality.offset_ms - quality.error_ms)
         old = [key for key, one in self._journals().items() if one.state.final and one.expires_at + _REMEMBER < now]
         if old:
             await self._ledger.commit((), dict.fromkeys(old))
