@@ -10,7 +10,7 @@ Promises:
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
@@ -60,6 +60,14 @@ class Wanted:
     ttl_s: float
 
 
+@dataclass(slots=True, eq=False)
+class _Follower:
+    """A long poll: it is handed the command's row as each commit leaves it."""
+
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
+    row: Row[Any] | None = None
+
+
 class Commands:
     """Orders to lanes and their states."""
 
@@ -73,7 +81,7 @@ class Commands:
         self._sent: list[str] = []
         self._left = asyncio.Event()
         self._connected = asyncio.Event()
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._followers: defaultdict[str, set[_Follower]] = defaultdict(set)
 
     def register(self, bus: Bus) -> None:
         """Take part in ingest."""
@@ -196,29 +204,34 @@ class Commands:
         `check` sees it first and raises where the caller may not.
         """
         deadline = asyncio.get_running_loop().time() + wait_s
-        heard = asyncio.Event()
-        self._waiting[command].add(heard)
+        follower = _Follower()
+        self._followers[command].add(follower)
         try:
             while True:
-                heard.clear()
-                async with self._database.read() as conn:
-                    row = await store.command_by_id(conn, command)
-                if row is None:
-                    raise Missing(f"no command {command}")
+                row = follower.row or await self._stored(command)
+                follower.row = None
                 check(row)
                 left_s = deadline - asyncio.get_running_loop().time()
                 if left_s <= 0 or CommandState(row.state).final:
                     return row
-                await self._pause(heard, left_s)
+                await self._pause(follower.moved, left_s)
         finally:
-            self._waiting[command].discard(heard)
-            if not self._waiting[command]:
-                del self._waiting[command]
+            self._followers[command].discard(follower)
+            if not self._followers[command]:
+                del self._followers[command]
 
-    async def _pause(self, heard: asyncio.Event, left_s: float) -> None:
+    async def _stored(self, command: str) -> Row[Any]:
+        async with self._database.read() as conn:
+            row = await store.command_by_id(conn, command)
+        if row is None:
+            raise Missing(f"no command {command}")
+        return row
+
+    async def _pause(self, moved: asyncio.Event, left_s: float) -> None:
         try:
             async with asyncio.timeout(left_s if self._database.sqlite else min(left_s, _OTHER_WORKER_S)):
-                await heard.wait()
+                await moved.wait()
+                moved.clear()
         except TimeoutError:
             return
 
@@ -262,8 +275,9 @@ class Commands:
         if CommandState(row.state).final:
             self._metrics.commands.labels(row.verb, row.state).inc()
             self._metrics.command_seconds.observe((row.updated_at - row.issued_at).total_seconds())
-        for heard in self._waiting.get(row.id, ()):
-            heard.set()
+        for follower in self._followers.get(row.id, ()):
+            follower.row = row
+            follower.moved.set()
 
     async def sweep(self) -> None:
         """End what nobody ended, and send again what is queued."""
