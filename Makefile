@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+AGAIN := { echo "=== once more, only what failed ==="; $(BIN)/pytest --last-failed --last-failed-no-failures none; }
 DURATION ?=
 JSON ?=
 
@@ -26,7 +27,7 @@ check: venv ## format, lint, types, import contracts, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m "not real and not slow"
+	$(BIN)/pytest -n 3 --hypothesis-profile=quick -m "not real and not slow"
 
 test: venv ## everything, with the real programs (installs their Debian packages when it may)
 	@sh .ci/packages mosquitto postgresql strace socat mbpoll openssl
@@ -35,7 +36,8 @@ test: venv ## everything, with the real programs (installs their Debian packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@# What fails is tried once more, alone and loudly: a busy machine breaks timings, a bug breaks twice.
-	$(BIN)/pytest || { echo "=== once more, only what failed ==="; $(BIN)/pytest --last-failed --last-failed-no-failures none; }
+	$(BIN)/pytest -n 2 -m "not real and not slow" || $(AGAIN)
+	$(BIN)/pytest -m "real or slow" || $(AGAIN)
 
 fmt: venv ## format and sort in place
 	$(BIN)/ruff check --fix-only .

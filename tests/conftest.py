@@ -12,7 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("quick", max_examples=20, deadline=None)
+"""For `make check`; `make test` runs the whole of it."""
 
 
 def _free_port() -> int:

@@ -160,6 +160,12 @@ class Desk:
             yield one
 
 
+@pytest.fixture(autouse=True)
+def no_columns(monkeypatch):
+    """Whoever runs the tests may have said how wide his terminal is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder whose path is short enough for a socket."""
