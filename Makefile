@@ -7,7 +7,7 @@ DURATION ?=
 JSON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check test demo lock fmt bench bench-crypto bench-faults clean
+.PHONY: help venv check test test-peers demo lock fmt bench bench-crypto bench-faults clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,10 @@ test: venv ## everything, with the real programs (installs their Debian packages
 	@# What fails is tried once more, alone and loudly: a busy machine breaks timings, a bug breaks twice.
 	$(BIN)/pytest -n 2 -m "not real and not slow" || $(AGAIN)
 	$(BIN)/pytest -m "real or slow" || $(AGAIN)
+
+test-peers: venv ## the devices against larger programs that others wrote (gpsd, Kamailio, SIPp)
+	@sh .ci/packages gpsd gpsd-clients kamailio sip-tester
+	$(BIN)/pytest -m real tests/real/test_gb28181_peers.py tests/real/test_onvif_peer.py tests/simulators/test_nmea0183.py tests/simulators/test_instrument.py
 
 fmt: venv ## format and sort in place
 	$(BIN)/ruff check --fix-only .
