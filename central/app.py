@@ -24,7 +24,7 @@ from central.metrics import Metrics
 from central.mqtt import Broker
 from central.operations import health_routes, operation_routes
 from central.running import Sweep, Worker, serve
-from central.schema import bring_up_to_date
+from central.schema import bring_up_when_there
 from core.crypto import load_private, suite
 from core.crypto.signing import SigningKey
 from core.messages.signed import Signer
@@ -120,7 +120,7 @@ async def run(config: CentralConfig, *, listening: Callable[[int], None] | None 
     """Run central until SIGTERM or SIGINT; `listening` is told the API's port."""
     central = build(config)
     try:
-        await bring_up_to_date(central.database, migrate=config.database.migrates)
+        await bring_up_when_there(central.database, migrate=config.database.migrates)
         await serve(
             central.api, config.http, central.workers, central.sweeps, metrics=central.metrics, listening=listening
         )

@@ -17,7 +17,8 @@ import structlog
 
 from core.errors import GatefleetError, LinkLost, MessageInvalid, Unsupported
 
-_MAX_LINE: Final = 1024 * 1024
+_MAX_LINE: Final = 64 * 1024 * 1024
+"""A signed list comes in one line."""
 _WRITE_S: Final = 10.0
 
 log = structlog.get_logger()

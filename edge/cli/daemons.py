@@ -14,7 +14,7 @@ from core.errors import GatefleetError, NotFound
 from edge.cli.errors import NoDaemon, Told, UsageWrong
 from edge.cli.language import N_, _
 from edge.cli.output import Screen, error_value, rows_of
-from edge.cli.sockets import Request, ask
+from edge.cli.sockets import ANSWER_S, Request, ask
 
 SocketOption = Annotated[
     list[Path] | None,
@@ -83,12 +83,12 @@ def _trusted(path: Path) -> bool:
     return stat.S_ISSOCK(found.st_mode) and found.st_uid in {0, os.geteuid()}
 
 
-def ask_all(paths: Sequence[Path], request: Request, kind: type = dict) -> Found:
+def ask_all(paths: Sequence[Path], request: Request, kind: type = dict, *, deadline_s: float = ANSWER_S) -> Found:
     """Ask every daemon the same; if none gives an answer raise what one told, or NoDaemon."""
     answers, errors = [], []
     for path in paths:
         try:
-            answers.append((path, ask(path, request, kind)))
+            answers.append((path, ask(path, request, kind, deadline_s=deadline_s)))
         except GatefleetError as error:
             errors.append((path, error))
     if not answers:

@@ -9,8 +9,10 @@ from edge.cli.daemons import SocketOption, ask_all, sockets
 from edge.cli.errors import Exit, InputInvalid
 from edge.cli.language import N_, _
 from edge.cli.output import Page, Screen
-from edge.cli.sockets import MAX_LINE
+from edge.cli.sockets import MAX_REQUEST
 
+_LONGEST_S: Final = 60.0
+"""A long list takes a while to be proved and kept."""
 GROUP_HELP: Final = N_("Clearance lists.")
 APPLY_HELP: Final = N_(
     "Hand a signed list to the daemons of this machine, such as from a stick.\n\n"
@@ -38,7 +40,7 @@ def apply(
 ) -> Exit:
     """Apply a signed list."""
     screen: Screen = ctx.obj
-    found = ask_all(sockets(socket), {"op": "list_apply", "signed": _text_of(file)})
+    found = ask_all(sockets(socket), {"op": "list_apply", "signed": _text_of(file)}, deadline_s=_LONGEST_S)
     results = [{"socket": str(path), **data} for path, data in found.answers]
     columns = (_("List"), _("Version"), _("Entries"), _("Socket"))
 
@@ -54,10 +56,10 @@ def apply(
 def _text_of(file: Path) -> str:
     try:
         with file.open("rb") as source:
-            raw = source.read(MAX_LINE + 1)
-        if len(raw) > MAX_LINE:
+            raw = source.read(MAX_REQUEST + 1)
+        if len(raw) > MAX_REQUEST:
             cure = _("let the daemon fetch it from central")
-            raise InputInvalid(_("more than {limit} bytes").format(limit=MAX_LINE), place=str(file), cure=cure)
+            raise InputInvalid(_("more than {limit} bytes").format(limit=MAX_REQUEST), place=str(file), cure=cure)
         return raw.decode()
     except OSError as error:
         raise InputInvalid(error.strerror or str(error), place=str(file)) from error

@@ -2,7 +2,7 @@
 
 Promises
 1. A dead, hanging or babbling daemon costs at most its timeout.
-2. Neither a line nor an answer makes us keep more than MAX_LINE bytes, and a chunk.
+2. No answer makes us keep more than MAX_LINE bytes, and a chunk; no request is longer than MAX_REQUEST.
 3. What comes is either data or an error of ours; nothing that a daemon sends can raise anything else.
 """
 
@@ -19,6 +19,8 @@ from edge.cli.errors import Told, UsageWrong
 from edge.cli.language import _
 
 MAX_LINE: Final = 1 << 20
+MAX_REQUEST: Final = 64 << 20
+"""What a daemon takes in one line: a signed list of some hundred thousand entries."""
 CONNECT_S: Final = 2.0
 ANSWER_S: Final = 5.0
 _CHUNK: Final = 1 << 16
@@ -105,8 +107,8 @@ class Connection:
 def encode(request: Request) -> bytes:
     """Return a request's line; raise UsageWrong if it is longer than a daemon takes."""
     line = json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n"
-    if len(line) > MAX_LINE:
-        raise UsageWrong(_("{size} bytes pass the {limit} of a request").format(size=len(line), limit=MAX_LINE))
+    if len(line) > MAX_REQUEST:
+        raise UsageWrong(_("{size} bytes pass the {limit} of a request").format(size=len(line), limit=MAX_REQUEST))
     return line
 
 

@@ -203,7 +203,7 @@ async def test_a_signed_list_is_handed_to_all_daemons(run, serve, tmp_path):
     assert all(desk.acts[0]["signed"] == '{"purpose":"snapshot"}' for desk in desks)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"x" * (1 << 20) + b"yy"])
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"x" * (64 << 20) + b"yy"])
 def test_a_file_that_cannot_be_a_list_is_refused(run, tmp_path, content):
     file = tmp_path / "list.signed"
     if content is not None:

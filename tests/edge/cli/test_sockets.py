@@ -10,7 +10,7 @@ import pytest
 from core.errors import LinkLost, MessageInvalid
 from edge.cli import sockets
 from edge.cli.errors import Told, UsageWrong
-from edge.cli.sockets import MAX_LINE, Connection, ask, encode, follow, opened
+from edge.cli.sockets import MAX_LINE, MAX_REQUEST, Connection, ask, encode, follow, opened
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -127,7 +127,7 @@ async def test_one_sick_daemon_of_a_stream_does_not_stop_the_other(folder):
 
 def test_a_request_longer_than_a_daemon_takes_is_not_sent():
     with pytest.raises(UsageWrong):
-        encode({"op": "list_apply", "signed": "x" * MAX_LINE})
+        encode({"op": "list_apply", "signed": "x" * MAX_REQUEST})
 
 
 def test_an_error_without_words_is_still_one():
