@@ -1,6 +1,6 @@
 """Reading batches of an edge: bounded, proved to be the edge's own, and in a chain. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,6 +19,7 @@ from core.messages.event import Event, Stream
 
 _MAX_SEQ: Final = 1 << 62
 _MAX_WINDOW_BYTES: Final = 1 << 27
+_CLOCKS: Final = {source: source.value for source in ClockSource}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,26 +172,37 @@ def typed(envelope: Envelope, *, damaged: bool) -> tuple[str, Event | None]:
     return (UNKNOWN, None) if event is None else (OK, event)
 
 
-def row_of(position: int, site: str, status: str, envelope: Envelope, received_at: datetime) -> EventRow:
-    """Return an event's row."""
-    occurred_at, corrected_at = moments(envelope, received_at)
-    return (
-        position,
-        received_at,
-        site,
-        envelope.source,
-        envelope.epoch,
-        envelope.stream.value,
-        envelope.seq,
-        kept(envelope.type, 128),
-        kept(envelope.subject, 128),
-        occurred_at,
-        corrected_at,
-        kept(envelope.bootid, 64),
-        kept_int(envelope.monotonic),
-        envelope.clocksource.value,
-        kept_int(envelope.clockoffset),
-        kept_int(envelope.clockerror),
-        status,
-        bytes(envelope.data).decode(),
-    )
+def read_rows(
+    batch: Batch, mark: int, positions: Iterator[int], received_at: datetime
+) -> Iterator[tuple[EventRow, Event | None]]:
+    """Yield the row of each entry after `mark`, and the event where it is known and fits its type."""
+    edge, epoch, stream = batch.key
+    site = edge.partition(".")[0]
+    for entry in batch.entries:
+        if entry.seq <= mark:
+            continue
+        status, event = typed(entry, damaged=entry.seq in batch.damaged)
+        occurred_at, corrected_at = moments(entry, received_at)
+        yield (
+            (
+                next(positions),
+                received_at,
+                site,
+                edge,
+                epoch,
+                stream,
+                entry.seq,
+                kept(entry.type, 128),
+                kept(entry.subject, 128),
+                occurred_at,
+                corrected_at,
+                kept(entry.bootid, 64),
+                kept_int(entry.monotonic),
+                _CLOCKS[entry.clocksource],
+                kept_int(entry.clockoffset),
+                kept_int(entry.clockerror),
+                status,
+                str(memoryview(entry.data), "utf-8"),
+            ),
+            event,
+        )

@@ -11,7 +11,7 @@ Promises:
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,11 +22,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import eventstore, ingest_sql
-from central.batches import Batch, Inbound, moments, read, row_of, typed
+from central.batches import Batch, Inbound, moments, read, read_rows
 from central.bulk import insert_rows
 from central.bus import Bus, Recorded
 from central.db import Database, now, transient
-from central.envelope import Envelope
 from central.eventstore import CORRECTED_AT, OK, PROJECTION_FAILED, STATUS, EventRow, Positions, StreamKey
 from central.holding import Holding, Plan, plan
 from central.metrics import Metrics
@@ -102,15 +101,6 @@ class _Group:
         """Add a batch."""
         self.batches.append(batch)
         self.entries += len(batch.entries)
-
-
-@dataclass(frozen=True, slots=True)
-class _Fresh:
-    """A new event on its way into the store."""
-
-    row: EventRow
-    recorded: Recorded | None
-    """None where no projection wants it."""
 
 
 class Ingest:
@@ -223,12 +213,12 @@ class Ingest:
             async with self._database.begin() as conn:
                 marks = await ingest_sql.lock_watermarks(conn, list(by_key))
                 plans = {key: self._plan(key, marks[key], some) for key, some in by_key.items()}
-                fresh = await self._fresh(conn, plans, now())
-                if fresh:
-                    await self._write(conn, fresh, careful=careful)
+                rows, wanted = await self._fresh(conn, plans, now())
+                if rows:
+                    await self._write(conn, rows, wanted, careful=careful)
                     raised = {key: one.upto for key, one in plans.items() if one.upto > marks[key]}
                     await ingest_sql.raise_watermarks(conn, raised)
-        self._settle(plans, fresh)
+        self._settle(plans, rows)
         moment = now()
         return [
             (key.edge, Ack(epoch=key.epoch, stream=Stream(key.stream), upto=one.upto, at=moment))
@@ -247,33 +237,25 @@ class Ingest:
 
     async def _fresh(
         self, conn: AsyncConnection, plans: dict[StreamKey, Plan], received_at: datetime
-    ) -> Sequence[_Fresh]:
-        """Return the new events of all plans with their positions, each stream in order."""
-        new = [
-            (entry, entry.seq in batch.damaged)
-            for one in plans.values()
-            for batch, mark in one.applied
-            for entry in batch.entries
-            if entry.seq > mark
-        ]
-        positions = await self._positions.take(conn, len(new)) if new else ()
-        return [
-            self._one(position, entry, received_at, damaged=damaged)
-            for position, (entry, damaged) in zip(positions, new, strict=True)
-        ]
+    ) -> tuple[Sequence[EventRow], Sequence[Recorded]]:
+        """Return the rows of all that is new, each stream in order, and those of them that a projection wants."""
+        applied = [turn for one in plans.values() for turn in one.applied]
+        new = sum(entry.seq > mark for batch, mark in applied for entry in batch.entries)
+        positions = iter(await self._positions.take(conn, new) if new else ())
+        rows: list[EventRow] = []
+        wanted: list[Recorded] = []
+        for batch, mark in applied:
+            for row, event in read_rows(batch, mark, positions, received_at):
+                rows.append(row)
+                if event is not None and self._bus.projects(type(event)):
+                    position, _, site, edge, epoch, _, seq = row[:7]
+                    wanted.append(Recorded(position, event, edge, epoch, seq, site, row[CORRECTED_AT], received_at))
+        return rows, wanted
 
-    def _one(self, position: int, entry: Envelope, received_at: datetime, *, damaged: bool) -> _Fresh:
-        site = entry.source.partition(".")[0]
-        status, event = typed(entry, damaged=damaged)
-        row = row_of(position, site, status, entry, received_at)
-        if event is None or not self._bus.projects(type(event)):
-            return _Fresh(row, None)
-        name = (entry.source, entry.epoch, entry.seq)
-        return _Fresh(row, Recorded(position, event, *name, site, row[CORRECTED_AT], received_at))
-
-    async def _write(self, conn: AsyncConnection, fresh: Sequence[_Fresh], *, careful: bool) -> None:
-        await insert_rows(conn, eventstore.events, [one.row for one in fresh])
-        wanted = [one.recorded for one in fresh if one.recorded is not None]
+    async def _write(
+        self, conn: AsyncConnection, rows: Sequence[EventRow], wanted: Sequence[Recorded], *, careful: bool
+    ) -> None:
+        await insert_rows(conn, eventstore.events, rows)
         if not wanted:
             return
         if not careful:
@@ -296,7 +278,7 @@ class Ingest:
             return False
         return True
 
-    def _settle(self, plans: dict[StreamKey, Plan], fresh: Sequence[_Fresh]) -> None:
+    def _settle(self, plans: dict[StreamKey, Plan], rows: Sequence[EventRow]) -> None:
         """Hold what is ahead and count, now that the transaction is durable."""
         count = self._metrics.batches.labels
         for key, one in plans.items():
@@ -309,9 +291,8 @@ class Ingest:
         for batch, _ in chain.from_iterable(one.applied for one in plans.values()):
             lag_s = (moment - moments(batch.entries[-1], moment)[1]).total_seconds()
             self._metrics.event_lag.observe(max(lag_s, 0.0))
-        outcomes = [one.row[STATUS] for one in fresh]
-        for status in set(outcomes):
-            self._metrics.events.labels("stored" if status == OK else status).inc(outcomes.count(status))
+        for status, count_ in Counter(row[STATUS] for row in rows).items():
+            self._metrics.events.labels("stored" if status == OK else status).inc(count_)
         self._metrics.held_bytes.set(self._holding.bytes)
 
     async def forget_old(self) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, Table, func, select, update
@@ -31,8 +32,8 @@ class Wanted:
 
 async def add_rows(conn: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert whole rows."""
-    names = [column.name for column in table.c]
-    await insert_rows(conn, table, [tuple(row[name] for name in names) for row in rows])
+    values = itemgetter(*(column.name for column in table.c))
+    await insert_rows(conn, table, [values(row) for row in rows])
 
 
 def matching(table: Table, wanted: Wanted) -> Select[Any]:
