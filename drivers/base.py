@@ -64,6 +64,24 @@ class Codec(Protocol):
         """Return the bytes of a command; raise Unsupported where the device has none."""
 
 
+class PeerCodec(Codec, Protocol):
+    """The codec of one of many devices that call us on one port, and say who they are."""
+
+    @property
+    def terminal(self) -> str:
+        """Return who it has proved to be; empty before."""
+
+    @property
+    def closing(self) -> bool:
+        """Tell whether it was refused for good: hang up once the replies are written."""
+
+    def overdue(self, now_ms: int) -> Sequence[Output]:
+        """Return what is due by time alone, of a clock that never goes back; called every few seconds."""
+
+    def answer(self, fact: Fact, now: datetime) -> bytes:
+        """Return what a fact of its own asks to be told, such as the time; empty for most."""
+
+
 class Space(StrEnum):
     """The four tables of Modbus (Application Protocol V1.1b3, 4.3)."""
 
@@ -166,6 +184,8 @@ class Driver:
     links: frozenset[str]
     """Schemes of the links that fit: `tcp`, `serial`, `modbus+tcp`, `modbus+rtu`, `memory`, `http-server`, ..."""
     decoder: Callable[[Profile | None], Decode] | None = None
+    many: bool = False
+    """Many devices call us on the one link: each connection has a `PeerCodec` of its own."""
     body_cap: int = 1 << 20
     """Bytes of the largest request that a push device may send; more is answered with 413."""
 

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from core.crypto import Suite, suite
 from core.crypto.signing import TrustedKeys
-from core.errors import NotFound
+from core.errors import NotFound, Unsupported
 from core.identity.tokens import TokenKind, subject_token
-from core.messages.commands import OpenLane, Order, ResetDevice, SetLaneMode
+from core.messages.commands import DeviceCommand, OpenLane, Order, ResetDevice, SetLaneMode
 from core.messages.event import Event
 from core.messages.ids import ENTROPY_BYTES, ulid
 from core.messages.wire import Presence
@@ -21,16 +21,16 @@ from edge.clearance import Judge
 from edge.clock import Clock
 from edge.config import EdgeConfig, LaneSection, read_secret
 from edge.desk import Tail
+from edge.devices import AnySession, Around, build_sessions
 from edge.health import Metrics
 from edge.lane import LaneRunner, Observers
 from edge.lanes.words import AskMode, AskOpen, Memo
 from edge.ledger import Ledger
 from edge.links.modbus import Bus
-from edge.links.modbus_url import BusAddress, open_bus, parse_modbus_url
-from edge.links.stream import stream_link
+from edge.links.modbus_url import BusAddress
 from edge.lists import ListKeeper, https_fetch
 from edge.orders import Orders
-from edge.session import RegisterSession, Session, StreamSession
+from edge.terminals import Terminals
 from edge.uplink import Uplink, UplinkState
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ class Parts:
     lists: ListKeeper
     orders: Orders
     lanes: dict[str, LaneRunner]
-    sessions: dict[str, Session]
+    sessions: dict[str, AnySession]
     buses: dict[BusAddress, Bus]
     metrics: Metrics
     tail: Tail
@@ -69,7 +69,7 @@ def build(config: EdgeConfig, clock: Clock, buffer: Buffer) -> Parts:
     board = Board(config.devices, now=clock.wall, tell=ledger.tell)
     lists = _lists(config, trusted, ledger, crypto)
     metrics, tail = Metrics(), Tail(clock)
-    sessions: dict[str, Session] = {}
+    sessions: dict[str, AnySession] = {}
     lanes: dict[str, LaneRunner] = {}
     orders = Orders(
         edge=config.edge,
@@ -101,14 +101,15 @@ def build(config: EdgeConfig, clock: Clock, buffer: Buffer) -> Parts:
             spec=spec,
             memo=_memo(buffer, spec),
             judge=judge,
-            gate=lambda command, gate=spec.gate: sessions[gate].command(command),  # type: ignore[misc]  # bound default
+            gate=lambda command, gate=spec.gate: _commanded(sessions, gate, command),  # type: ignore[misc]  # bound default
             ledger=ledger,
             clock=clock,
             offline=lambda: not link.state.up,
             new_id=lambda: new_id(clock),
             observers=Observers(observed, metrics.opened, metrics.decided),
         )
-    buses = _sessions(config, board, lanes, sessions)
+    built, buses = build_sessions(config.devices, Around(board, buffer, ledger, clock, lanes))
+    sessions.update(built)
     return Parts(config, clock, buffer, ledger, board, lists, orders, lanes, sessions, buses, metrics, tail, link)
 
 
@@ -144,39 +145,9 @@ def _memo(buffer: Buffer, lane: LaneSection) -> Memo:
         return Memo()
 
 
-def _sessions(
-    config: EdgeConfig, board: Board, lanes: dict[str, LaneRunner], sessions: dict[str, Session]
-) -> dict[BusAddress, Bus]:
-    """Build a session for each device, and the buses that register devices share."""
-    buses: dict[BusAddress, Bus] = {}
-    for spec in config.devices.values():
-        lane = lanes.get(spec.lane) if spec.lane else None
-        if spec.link.startswith("modbus"):
-            url = parse_modbus_url(spec.link)
-            session = RegisterSession(spec, board, lane.observed if lane else _nobody)
-            bus = buses.setdefault(url.bus, open_bus(url.bus))
-            session.attach(bus, url.unit, url.timeout_s)
-            sessions[spec.id] = session
-        else:
-            deliver = lane.credential if lane else _nobody_waits
-            sessions[spec.id] = StreamSession(spec, stream_link(spec.link), board, deliver)
-    return buses
-
-
-def _nobody(fact: object) -> None:
-    """Take a fact of a device that serves no lane: the board has it already."""
-
-
-async def _nobody_waits(fact: object) -> None:
-    """Take a fact of a stream device that serves no lane."""
-
-
-async def _execute(order: Order, lanes: dict[str, LaneRunner], sessions: dict[str, Session], clock: Clock) -> str:
+async def _execute(order: Order, lanes: dict[str, LaneRunner], sessions: dict[str, AnySession], clock: Clock) -> str:
     if isinstance(order.command, ResetDevice):
-        session = sessions.get(order.target)
-        if session is None:
-            raise NotFound(f"there is no device {order.target!r} here")
-        await session.command(order.command)
+        await _commanded(sessions, order.target, order.command)
         return ""
     lane = lanes.get(order.target)
     if lane is None:
@@ -186,3 +157,12 @@ async def _execute(order: Order, lanes: dict[str, LaneRunner], sessions: dict[st
             return await lane.ask(AskOpen(new_id(clock), direction, order.actor, order.reason))
         case SetLaneMode(mode=mode):
             return await lane.ask(AskMode(mode, order.actor, order.reason))
+
+
+async def _commanded(sessions: dict[str, AnySession], device: str, command: DeviceCommand) -> None:
+    session = sessions.get(device)
+    if session is None:
+        raise NotFound(f"there is no device {device!r} here")
+    if isinstance(session, Terminals):
+        raise Unsupported("it is many terminals: name one", place=device)
+    await session.command(command)

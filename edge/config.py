@@ -4,14 +4,15 @@ Reading does no other I/O than the file and the profiles it names.
 """
 
 import os
+import re
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from core.clearance.model import Direction, LaneRules, RuleSet
 from core.crypto.keys import load_public
@@ -26,6 +27,7 @@ from edge.links.stream import SerialLink, stream_link
 from edge.mistakes import REFERENCE, Mistake, of_pydantic, read_table, refusal
 from edge.profiles import load_profile
 
+_WRITTEN = "say where the secret is: env:NAME, file:/path or credential:NAME"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 SecretRef = str
 """Where a secret is, never the secret: `env:NAME`, `file:/path`, `credential:NAME` (systemd LoadCredential)."""
@@ -136,6 +138,10 @@ class DeviceSpec:
     settings: Settings
     link: str
     lane: str | None
+
+    def with_settings(self, settings: Settings) -> "DeviceSpec":
+        """Return the device with other settings."""
+        return replace(self, settings=settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +272,7 @@ def _device_mistakes(sound: _Sound, specs: dict[str, DeviceSpec]) -> Iterator[Mi
                 yield Mistake(f"{at}.profile", f"{profile.name} is for the driver {profile.driver}, not {driver.name}")
                 continue
             settings = driver.settings.model_validate(device.settings)
+            yield from (Mistake(f"{at}.settings.{key}", _WRITTEN) for key in _written_secrets(settings))
             driver.make(profile, settings)
             specs[device.id] = DeviceSpec(device.id, driver, profile, settings, device.link, lane_of.get(device.id))
         except ValidationError as error:
@@ -273,6 +280,16 @@ def _device_mistakes(sound: _Sound, specs: dict[str, DeviceSpec]) -> Iterator[Mi
             yield from (Mistake(f"{at}.settings.{one.key}", one.text) for one in found)
         except GatefleetError as error:
             yield Mistake(f"{at}.profile", str(error))
+
+
+def _written_secrets(settings: Settings) -> Iterator[str]:
+    """Yield the settings that hold a secret instead of where it is."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        for one in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(one, SecretStr) and not re.match(f"^$|{REFERENCE}", one.get_secret_value()):
+                yield name
+                break
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from edge.desk import Desk
 from edge.health import DaemonCollector, serve_metrics
 from edge.links.modbus_url import BusAddress, parse_modbus_url
 from edge.notify import Notifier
-from edge.session import RegisterSession, StreamSession
+from edge.session import RegisterSession
 from edge.supervisor import Supervisor
 
 _MB = 1_000_000
@@ -84,7 +84,7 @@ async def _start(parts: Parts, supervisor: Supervisor, stack: AsyncExitStack) ->
     for address, bus in parts.buses.items():
         supervisor.keep(f"bus.{address}", bus.run, _on_bus_end(parts, address))
     for session in parts.sessions.values():
-        if isinstance(session, StreamSession):
+        if not isinstance(session, RegisterSession):
             supervisor.keep(f"device.{session.spec.id}", session.run, session.lost)
     supervisor.keep("orders", parts.orders.run)
     supervisor.keep("lists", parts.lists.run)

@@ -103,4 +103,5 @@ DRIVER = Driver(
     ),
     links=frozenset({"tcp-server"}),
     decoder=_decoder,
+    many=True,
 )

@@ -6,6 +6,7 @@ confirmation is the `ack` of its report, so that it leaves after the commit; a b
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import ClassVar, Final
 
 from core.errors import DeviceRefused, FrameInvalid
@@ -93,6 +94,12 @@ class LocatorCodec:
             else:
                 out += self._ask_again(holes)
         return out
+
+    def answer(self, fact: Fact, now: datetime) -> bytes:
+        """Return the time where it was asked for (0x8004)."""
+        if not isinstance(fact, TimeAsked) or not self._authenticated:
+            return b""
+        return self.send(TellTime(serial=fact.serial, at=now))
 
     def send(self, command: DeviceCommand | TerminalCommand) -> bytes:
         """Return a command's frames; raise DeviceRefused before authentication, Unsupported for what it has not."""
