@@ -7,7 +7,7 @@ DURATION ?=
 JSON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check test test-peers demo lock fmt bench bench-crypto bench-faults clean
+.PHONY: help venv check test test-peers demo lock fmt bench bench-crypto bench-devices bench-faults clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ bench: venv ## every measurement, side by side with the limits of this machine
 
 bench-crypto: venv ## SM2, SM3, SM4 against what the documents ask
 	$(BIN)/python bench/crypto.py
+
+bench-devices: venv ## 5,000 vehicle locators on one daemon
+	$(BIN)/python bench/devices.py $(if $(JSON),--json $(JSON))
 
 bench-faults: venv ## 100,000 events through a bad network and thirty SIGKILLs
 	@sh .ci/packages mosquitto postgresql
