@@ -1,4 +1,4 @@
-"""XML from peers: no DTD, no entities, bounded depth and size. Namespaces are kept as `{uri}name`."""
+"""XML from peers: no DTD, no entities, bounded in depth, bytes and elements. Namespaces are kept as `{uri}name`."""
 
 import re
 from typing import Final
@@ -8,20 +8,26 @@ from core.errors import FrameInvalid
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 64
+MAX_ELEMENTS: Final = 20_000
+"""A megabyte of `<a/>` would be 260,000 elements, and a hundred times as much memory."""
 _CHINESE = re.compile(rb"""<\?xml[^>]{0,80}encoding=["'](gb2312|gbk|gb18030)["']""", re.IGNORECASE)
 
 
 class _Bounded(TreeBuilder):
-    """Builds a tree; refuses a DTD, and an element too deep."""
+    """Builds a tree; refuses a DTD, an element too deep, and one too many."""
 
     def __init__(self) -> None:
         super().__init__()
         self._depth = 0
+        self._elements = 0
 
     def start(self, tag: str, attrs: dict[str, str], /) -> Element:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise FrameInvalid(f"XML nested deeper than {MAX_DEPTH}")
+        self._elements += 1
+        if self._elements > MAX_ELEMENTS:
+            raise FrameInvalid(f"XML of more than {MAX_ELEMENTS} elements")
         return super().start(tag, attrs)
 
     def end(self, tag: str, /) -> Element:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import FrameInvalid
-from drivers.markup import MAX_BYTES, MAX_DEPTH, find, parse_xml, text
+from drivers.markup import MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, find, parse_xml, text
 
 BOMB = b'<!DOCTYPE a [<!ENTITY x "xxxxxxxxxx"><!ENTITY y "&x;&x;&x;&x;&x;&x;&x;&x;">]><a>&y;</a>'
 OUTSIDE = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><a>&x;</a>'
@@ -33,6 +33,12 @@ OUTSIDE = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hos
 def test_it_is_refused(data):
     with pytest.raises(FrameInvalid):
         parse_xml(data)
+
+
+def test_elements_beyond_the_cap_are_refused_and_one_less_is_not():
+    assert len(parse_xml(b"<a>" + b"<b/>" * (MAX_ELEMENTS - 1) + b"</a>")) == MAX_ELEMENTS - 1
+    with pytest.raises(FrameInvalid, match="20000 elements"):
+        parse_xml(b"<a>" + b"<b/>" * MAX_ELEMENTS + b"</a>")
 
 
 def test_elements_are_found_whatever_their_prefix():
