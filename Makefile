@@ -39,9 +39,9 @@ test: venv ## everything, with the real programs (installs their Debian packages
 	$(BIN)/pytest -n 2 -m "not real and not slow" || $(AGAIN)
 	$(BIN)/pytest -m "real or slow" || $(AGAIN)
 
-test-peers: venv ## the devices against larger programs that others wrote (gpsd, Kamailio, SIPp)
-	@sh .ci/packages gpsd gpsd-clients kamailio sip-tester
-	$(BIN)/pytest -m real tests/real/test_gb28181_peers.py tests/real/test_onvif_peer.py tests/simulators/test_nmea0183.py tests/simulators/test_instrument.py
+test-peers: venv ## the devices against larger programs that others wrote (gpsd, Kamailio, SIPp, Net-SNMP)
+	@sh .ci/packages gpsd gpsd-clients kamailio sip-tester snmp snmpd
+	$(BIN)/pytest -m real tests/real/test_gb28181_peers.py tests/real/test_onvif_peer.py tests/real/test_snmp_peer.py tests/simulators/test_nmea0183.py tests/simulators/test_instrument.py
 
 fmt: venv ## format and sort in place
 	$(BIN)/ruff check --fix-only .

@@ -22,7 +22,7 @@ from bench.checkpoint import Checkpoint, checkpoint, key, reference
 from bench.figures import OTHERS, Figure, quantile, table
 from bench.limits import there_and_back
 from bench.stack import Engine, ProgramEnded, Stack, running_stack, work_folder
-from edge.config import LaneSection
+from edge.sections import LaneSection
 from simulators.demo.api import Api
 from simulators.site import Site
 

@@ -21,7 +21,7 @@ from bench.checkpoint import Checkpoint, checkpoint, reference
 from bench.figures import Figure, quantile, table
 from bench.stack import running_stack, work_folder
 from core.messages.envelope import packed_event
-from edge.config import LaneSection
+from edge.sections import LaneSection
 from simulators.people import specimen
 from simulators.site import Site
 

@@ -21,8 +21,8 @@ from core.messages.events import DeviceHealthChanged, DeviceMeasured, Health, Pa
 from core.messages.wire import Presence
 from edge.buffer import Buffer, open_buffer
 from edge.clock import Clock
-from edge.config import UplinkSection
 from edge.ledger import Ledger
+from edge.sections import UplinkSection
 from edge.supervisor import Supervisor
 from edge.uplink import Uplink
 

@@ -27,8 +27,8 @@ from core.messages.ids import ENTROPY_BYTES, ulid
 from core.messages.wire import Presence
 from edge.buffer import Buffer, open_buffer
 from edge.clock import Clock
-from edge.config import UplinkSection
 from edge.ledger import Ledger
+from edge.sections import UplinkSection
 from edge.supervisor import Supervisor
 from edge.uplink import Uplink
 

@@ -21,11 +21,11 @@ from drivers.facts import Fact, PlateRead
 from edge.board import Board
 from edge.buffer import open_buffer
 from edge.clock import Clock
-from edge.config import DeviceSpec
 from edge.links.http_server import HttpServer, Mount
 from edge.links.push_places import Access, place_of
 from edge.profiles import load_profile
 from edge.push import PushSession
+from edge.sections import DeviceSpec
 from simulators.hik_anpr import PlateCamera
 from simulators.pushing import Pusher, pushing
 

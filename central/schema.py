@@ -22,7 +22,7 @@ async def bring_up_when_there(database: Database, *, migrate: bool) -> bool:
     while True:
         try:
             return await bring_up_to_date(database, migrate=migrate)
-        except Exception as error:
+        except Exception as error:  # drivers have many names for `not now`; the rest is raised
             if not transient(error):
                 raise
             _log.warning("database.away", error=str(error), again_in_s=pause_s)

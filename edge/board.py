@@ -11,8 +11,9 @@ from core.errors import NotFound
 from core.messages.event import Event
 from core.messages.events import DeviceHealthChanged, Health, LaneMode
 from drivers.facts import CredentialRead, Fact, GateObserved
-from edge.config import DeviceSpec
+from edge.sections import DeviceSpec
 
+_MOST_NOTED: Final = 32
 _GARBLED_FOR: Final = timedelta(seconds=60)
 """So long after the last rejected frame a good one makes a device well again: one that flickers is not well."""
 
@@ -40,6 +41,7 @@ class DeviceRecord:
     watchers: list[asyncio.Queue[Fact]] = field(default_factory=list)
     _link: Finding | None = Finding("never_seen")
     _degraded: Finding | None = None
+    _noted: dict[str, Finding] = field(default_factory=dict)
     _garbled_at: datetime | None = None
     _gate: GateObserved | None = None
 
@@ -76,6 +78,16 @@ class Board:
         """Note that part of the device does not work, or does again."""
         record = self.devices[device]
         record._degraded = finding  # noqa: SLF001 the board is the record's only writer
+        self._judge(record)
+
+    def noted(self, device: str, name: str, finding: Finding | None) -> None:
+        """Note that something, by its name, is not as it should be, or is again; each device has some of them."""
+        record = self.devices[device]
+        noted = record._noted  # noqa: SLF001 as above
+        if finding is None:
+            noted.pop(name, None)
+        elif name in noted or len(noted) < _MOST_NOTED:
+            noted[name] = finding
         self._judge(record)
 
     def fact(self, device: str, fact: Fact) -> None:
@@ -137,7 +149,8 @@ def _health(record: DeviceRecord) -> Health:
         return Health.UNKNOWN if link.code == "never_seen" else Health.OFFLINE
     if gate is not None and gate.faults:
         return Health.FAULT
-    return Health.DEGRADED if record._degraded is not None else Health.OK  # noqa: SLF001 as above
+    sick = record._degraded is not None or record._noted  # noqa: SLF001 as above
+    return Health.DEGRADED if sick else Health.OK
 
 
 def _findings(record: DeviceRecord) -> Iterator[Finding]:
@@ -151,3 +164,4 @@ def _findings(record: DeviceRecord) -> Iterator[Finding]:
             yield Finding("mode_not_normal", {"mode": gate.mode.value})
     if record._degraded is not None:  # noqa: SLF001 as above
         yield record._degraded  # noqa: SLF001 as above
+    yield from (record._noted[name] for name in sorted(record._noted))  # noqa: SLF001 as above

@@ -19,17 +19,16 @@ from edge.board import Board
 from edge.buffer import Buffer
 from edge.clearance import Judge
 from edge.clock import Clock
-from edge.config import EdgeConfig, LaneSection, read_secret
+from edge.config import EdgeConfig, read_secret
 from edge.desk import Tail
-from edge.devices import AnySession, Around, build_sessions
+from edge.devices import AnySession, Around, Devices, build_devices
 from edge.health import Metrics
 from edge.lane import LaneRunner, Observers
 from edge.lanes.words import AskMode, AskOpen, Memo
 from edge.ledger import Ledger
-from edge.links.modbus import Bus
-from edge.links.modbus_url import BusAddress
 from edge.lists import ListKeeper, https_fetch
 from edge.orders import Orders
+from edge.sections import LaneSection
 from edge.terminals import Terminals
 from edge.uplink import Uplink, UplinkState
 
@@ -48,8 +47,7 @@ class Parts:
     lists: ListKeeper
     orders: Orders
     lanes: dict[str, LaneRunner]
-    sessions: dict[str, AnySession]
-    buses: dict[BusAddress, Bus]
+    devices: Devices
     metrics: Metrics
     tail: Tail
     link: Uplink
@@ -108,9 +106,9 @@ def build(config: EdgeConfig, clock: Clock, buffer: Buffer) -> Parts:
             new_id=lambda: new_id(clock),
             observers=Observers(observed, metrics.opened, metrics.decided),
         )
-    built, buses = build_sessions(config.devices, Around(board, buffer, ledger, clock, lanes))
-    sessions.update(built)
-    return Parts(config, clock, buffer, ledger, board, lists, orders, lanes, sessions, buses, metrics, tail, link)
+    devices = build_devices(config.devices, Around(board, buffer, ledger, clock, lanes))
+    sessions.update(devices.sessions)
+    return Parts(config, clock, buffer, ledger, board, lists, orders, lanes, devices, metrics, tail, link)
 
 
 def _lists(config: EdgeConfig, trusted: TrustedKeys, ledger: Ledger, crypto: Suite) -> ListKeeper:

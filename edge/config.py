@@ -4,144 +4,35 @@ Reading does no other I/O than the file and the profiles it names.
 """
 
 import os
-import re
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import ValidationError
 
-from core.clearance.model import Direction, LaneRules, RuleSet
+from core.clearance.model import RuleSet
 from core.crypto.keys import load_public
 from core.errors import ConfigInvalid, GatefleetError, NotFound
 from core.messages.topics import EDGE_NAME
 from drivers import registry
-from drivers.base import Driver, Settings
-from drivers.profile import Profile
-from edge.lanes.words import PassengerSettings
-from edge.links.modbus_url import SCHEMES, parse_modbus_url
-from edge.links.stream import SerialLink, stream_link
-from edge.mistakes import REFERENCE, Mistake, of_pydantic, read_table, refusal
-from edge.profiles import load_profile
+from edge.device_mistakes import device_mistakes
+from edge.mistakes import Mistake, of_pydantic, read_table, refusal
+from edge.sections import (
+    CryptoSection,
+    DeviceSection,
+    DeviceSpec,
+    EdgeSection,
+    LaneSection,
+    SecretRef,
+    Section,
+    SiteFile,
+    UplinkSection,
+)
 
-_WRITTEN = "say where the secret is: env:NAME, file:/path or credential:NAME"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-SecretRef = str
-"""Where a secret is, never the secret: `env:NAME`, `file:/path`, `credential:NAME` (systemd LoadCredential)."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EdgeSection(_Section):
-    """Who this daemon is."""
-
-    site: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=63)
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=63)
-    timezone: str = "Asia/Shanghai"
-
-    @property
-    def full_name(self) -> str:
-        """Return `<site>.<name>`, the edge's name on the wire."""
-        return f"{self.site}.{self.name}"
-
-
-class BufferSection(_Section):
-    """Where the durable buffer is and how large it may grow."""
-
-    path: Path
-    quota_mb: int = Field(default=1024, ge=8, le=1_048_576)
-
-
-class UplinkSection(_Section):
-    """The MQTT broker, and central's address for list contents."""
-
-    url: str = Field(pattern=r"^mqtts?://[^/?#@]+$")
-    username: str = ""
-    password: SecretRef = Field(default="", pattern=f"^$|{REFERENCE}")
-    ca_file: Path | None = None
-    client_cert: Path | None = None
-    client_key: Path | None = None
-    central_url: str = Field(default="", pattern=r"^$|^https?://[^?#@]+$")
-    api_key: SecretRef = Field(default="", pattern=f"^$|{REFERENCE}")
-
-
-class CryptoSection(_Section):
-    """The suite, the keys of central that are trusted here, and the key of the tokens."""
-
-    suite: Literal["sm", "intl"] = "sm"
-    trusted_keys: tuple[str, ...] = ()
-    token_key: SecretRef = Field(pattern=REFERENCE)
-
-
-class ControlSection(_Section):
-    """The socket of the technician's tool."""
-
-    socket: Path
-
-
-class MetricsSection(_Section):
-    """Where Prometheus scrapes; port 0 takes a free one, `""` for host turns it off."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=9310, ge=0, le=65_535)
-
-
-class DeviceSection(_Section):
-    """One device."""
-
-    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
-    driver: str
-    profile: str
-    link: str
-    settings: dict[str, Any] = Field(default_factory=dict)
-
-
-class LaneSection(_Section):
-    """One lane: devices in roles, the rules for who may pass, and how long things may take."""
-
-    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
-    kind: Literal["passenger"]
-    gate: str
-    reader: str
-    direction: Direction
-    rules: LaneRules
-    timing: PassengerSettings = Field(default_factory=PassengerSettings)
-
-
-class SiteFile(_Section):
-    """The whole file."""
-
-    schema_version: Literal[1] = Field(alias="schema")
-    edge: EdgeSection
-    buffer: BufferSection
-    uplink: UplinkSection
-    crypto: CryptoSection
-    control: ControlSection
-    metrics: MetricsSection = Field(default_factory=MetricsSection)
-    rules_version: int = Field(default=1, ge=1)
-    device: tuple[DeviceSection, ...] = ()
-    lane: tuple[LaneSection, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceSpec:
-    """A device with everything resolved: what a session is built from."""
-
-    id: str
-    driver: Driver
-    profile: Profile
-    settings: Settings
-    link: str
-    lane: str | None
-
-    def with_settings(self, settings: Settings) -> "DeviceSpec":
-        """Return the device with other settings."""
-        return replace(self, settings=settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +64,8 @@ def parse_config(raw: bytes, name: str) -> EdgeConfig:
     table, lines = read_table(raw, name)
     sound = _Sound.of(table)
     specs: dict[str, DeviceSpec] = {}
-    mistakes = [*_device_mistakes(sound, specs), *_lane_mistakes(sound), *_edge_mistakes(sound)]
+    lane_of = {device: lane.id for lane in sound.lanes.values() for device in (lane.gate, lane.reader)}
+    mistakes = [*device_mistakes(sound.devices, lane_of, specs), *_lane_mistakes(sound), *_edge_mistakes(sound)]
     try:
         file = SiteFile.model_validate(table)
     except ValidationError as error:
@@ -205,7 +97,7 @@ def read_secret(reference: SecretRef, environ: Mapping[str, str] = os.environ) -
         raise ConfigInvalid("not a text file", place=reference) from None  # its bytes may be the secret
 
 
-_Part = TypeVar("_Part", bound=_Section)
+_Part = TypeVar("_Part", bound=Section)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,83 +140,6 @@ def _sound(model: type[_Part], value: object) -> _Part | None:
 def _all_sound(model: type[_Part], values: Mapping[int, object]) -> dict[int, _Part]:
     parts = {number: _sound(model, value) for number, value in values.items()}
     return {number: part for number, part in parts.items() if part is not None}
-
-
-def _device_mistakes(sound: _Sound, specs: dict[str, DeviceSpec]) -> Iterator[Mistake]:
-    """Tell what is wrong with the devices; fill `specs` with those that are right."""
-    lane_of = {device: lane.id for lane in sound.lanes.values() for device in (lane.gate, lane.reader)}
-    taken: set[str] = set()
-    links = _Links()
-    for number, device in sound.devices.items():
-        at = f"device.{number}"
-        if device.id in taken:
-            yield Mistake(f"{at}.id", f"{device.id!r} is taken by another device")
-        taken.add(device.id)
-        try:
-            driver = registry.driver(device.driver)
-        except NotFound as error:
-            yield Mistake(f"{at}.driver", str(error))
-            continue
-        yield from (Mistake(f"{at}.link", text) for text in links.mistakes(device, driver))
-        try:
-            profile = load_profile(device.profile)
-            if profile.driver != driver.name:
-                yield Mistake(f"{at}.profile", f"{profile.name} is for the driver {profile.driver}, not {driver.name}")
-                continue
-            settings = driver.settings.model_validate(device.settings)
-            yield from (Mistake(f"{at}.settings.{key}", _WRITTEN) for key in _written_secrets(settings))
-            driver.make(profile, settings)
-            specs[device.id] = DeviceSpec(device.id, driver, profile, settings, device.link, lane_of.get(device.id))
-        except ValidationError as error:
-            found = (of_pydantic(one, driver.settings) for one in error.errors(include_url=False))
-            yield from (Mistake(f"{at}.settings.{one.key}", one.text) for one in found)
-        except GatefleetError as error:
-            yield Mistake(f"{at}.profile", str(error))
-
-
-def _written_secrets(settings: Settings) -> Iterator[str]:
-    """Yield the settings that hold a secret instead of where it is."""
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        for one in value.values() if isinstance(value, dict) else (value,):
-            if isinstance(one, SecretStr) and not re.match(f"^$|{REFERENCE}", one.get_secret_value()):
-                yield name
-                break
-
-
-@dataclass(slots=True)
-class _Links:
-    """Who has which link, in whatever spelling, and how each serial line is set."""
-
-    owners: dict[Hashable, str] = field(default_factory=dict)
-    lines: dict[str, tuple[Hashable, str]] = field(default_factory=dict)
-
-    def mistakes(self, device: DeviceSection, driver: Driver) -> Iterator[str]:
-        """Tell what is wrong with a device's link, also beside those before."""
-        scheme = device.link.partition(":")[0]
-        if scheme not in driver.links:
-            yield f"{scheme!r}: a {driver.name} speaks over {', '.join(sorted(driver.links))}"
-            return
-        try:
-            place, line, setting = _place(device.link, scheme)
-        except (GatefleetError, ValueError) as error:
-            yield str(error)
-            return
-        if place in self.owners:
-            yield f"{device.link!r} is the link of {self.owners[place]} too"
-        self.owners.setdefault(place, device.id)
-        set_by = self.lines.setdefault(line, (setting, device.id)) if line else (setting, "")
-        if set_by[0] != setting:
-            yield f"{line} is set otherwise by {set_by[1]}"
-
-
-def _place(link: str, scheme: str) -> tuple[Hashable, str, Hashable]:
-    """Return what a link leads to, the serial line it takes if any, and how that must be set; raise ConfigInvalid."""
-    if scheme in SCHEMES:
-        url = parse_modbus_url(link)
-        return (url.bus, url.unit), url.bus.device, url.bus
-    stream = stream_link(link)
-    return link, stream.device if isinstance(stream, SerialLink) else "", link
 
 
 def _lane_mistakes(sound: _Sound) -> Iterator[Mistake]:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from edge.clock import Clock
 from edge.config import EdgeConfig, load_config
 from edge.control import ControlServer
 from edge.desk import Desk
+from edge.devices import AnySession
 from edge.health import DaemonCollector, serve_metrics
 from edge.links.modbus_url import BusAddress, parse_modbus_url
 from edge.notify import Notifier
@@ -64,7 +65,7 @@ async def serve(config: EdgeConfig, ready: Callable[[Parts], None] | None = None
             await _start(parts, supervisor, stack)
             notifier.send(READY="1", STATUS=_status(parts))
             supervisor.keep("notify", lambda: notifier.run(lambda: _status(parts)))
-            log.info("edge.ready", edge=config.edge, devices=len(parts.sessions), lanes=len(parts.lanes))
+            log.info("edge.ready", edge=config.edge, devices=len(parts.devices.sessions), lanes=len(parts.lanes))
             if ready is not None:
                 ready(parts)
             await stopping.wait()
@@ -81,11 +82,16 @@ async def _start(parts: Parts, supervisor: Supervisor, stack: AsyncExitStack) ->
     supervisor.keep("told", parts.ledger.run_told)
     for lane in parts.lanes.values():
         supervisor.keep(f"lane.{lane.spec.id}", lane.run)
-    for address, bus in parts.buses.items():
+    for address, bus in parts.devices.buses.items():
         supervisor.keep(f"bus.{address}", bus.run, _on_bus_end(parts, address))
-    for session in parts.sessions.values():
+    for session in parts.devices.sessions.values():
         if not isinstance(session, RegisterSession):
             supervisor.keep(f"device.{session.spec.id}", session.run, session.lost)
+    for place, pushed_to in parts.devices.servers.items():
+        supervisor.keep(f"http.{place}", pushed_to.run, _all_lost(parts.devices.on(pushed_to)))
+    for device, counter in parts.devices.counters.items():
+        supervisor.keep(f"counter.{device}", counter.run)
+    stack.push_async_callback(parts.devices.shared.close)
     supervisor.keep("orders", parts.orders.run)
     supervisor.keep("lists", parts.lists.run)
     supervisor.keep("uplink", parts.link.run)
@@ -116,12 +122,16 @@ async def _start(parts: Parts, supervisor: Supervisor, stack: AsyncExitStack) ->
 def _on_bus_end(parts: Parts, address: BusAddress) -> Callable[[Exception], None]:
     on_bus = [
         session
-        for session in parts.sessions.values()
+        for session in parts.devices.sessions.values()
         if isinstance(session, RegisterSession) and parse_modbus_url(session.spec.link).bus == address
     ]
 
+    return _all_lost(on_bus)
+
+
+def _all_lost(sessions: Sequence[AnySession]) -> Callable[[Exception], None]:
     def ended(error: Exception) -> None:
-        for session in on_bus:
+        for session in sessions:
             session.lost(error)
 
     return ended

@@ -1,25 +1,36 @@
-"""Each configured device gets its session: what runs it, on which link, and who hears its facts."""
+"""Each configured device gets its session: what runs it, on which link, and who hears its facts.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+What only some daemons need, such as an HTTP stack, is imported where a device asks for it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Union
 
 from pydantic import SecretStr
 
+from drivers.facts import PeopleCounted
 from edge.board import Board
 from edge.buffer import Buffer
 from edge.clock import Clock
-from edge.config import DeviceSpec, read_secret
+from edge.config import read_secret
+from edge.counters import CounterRunner
 from edge.lane import LaneRunner
 from edge.ledger import Ledger
+from edge.library import OPENED_BY, LibrarySession, Shared
 from edge.links.modbus import Bus
 from edge.links.modbus_url import SCHEMES, BusAddress, open_bus, parse_modbus_url
 from edge.links.stream import stream_link
 from edge.reporting import Reporter
+from edge.sections import DeviceSpec
 from edge.session import RegisterSession, Session, StreamSession
 from edge.terminals import Terminals
 
-AnySession = Session | Terminals
+if TYPE_CHECKING:
+    from edge.links.http_server import HttpServer, Mount
+    from edge.push import PushSession
+
+AnySession = Union[Session, Terminals, LibrarySession, "PushSession"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +44,74 @@ class Around:
     lanes: Mapping[str, LaneRunner]
 
 
-def build_sessions(
-    specs: Mapping[str, DeviceSpec], around: Around
-) -> tuple[dict[str, AnySession], dict[BusAddress, Bus]]:
-    """Build a session for each device, and the buses that register devices share."""
-    sessions: dict[str, AnySession] = {}
-    buses: dict[BusAddress, Bus] = {}
+@dataclass(slots=True)
+class Devices:
+    """The sessions of all devices, and what they share."""
+
+    sessions: dict[str, AnySession] = field(default_factory=dict)
+    buses: dict[BusAddress, Bus] = field(default_factory=dict)
+    servers: "dict[str, HttpServer]" = field(default_factory=dict)
+    """By address."""
+    counters: dict[str, CounterRunner] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
+    """By those whose library does the talking."""
+
+    def on(self, server: "HttpServer") -> list[AnySession]:
+        """Return the devices that push to a server."""
+        return [self.sessions[device] for device in server.devices]
+
+
+def build_devices(specs: Mapping[str, DeviceSpec], around: Around) -> Devices:
+    """Build a session for each device, and what they share."""
+    made = Devices()
+    mounts: dict[str, list[Mount]] = {}
     for spec in specs.values():
-        if spec.link.partition(":")[0] in SCHEMES:
-            sessions[spec.id] = _register(spec, around, buses)
+        scheme = spec.link.partition(":")[0]
+        if scheme in SCHEMES:
+            made.sessions[spec.id] = _register(spec, around, made.buses)
         elif spec.driver.many:
-            sessions[spec.id] = _terminals(spec, around)
+            made.sessions[spec.id] = _terminals(spec, around)
+        elif scheme == "http-server":
+            session, mount = _pushing(spec, around, made)
+            made.sessions[spec.id] = session
+            mounts.setdefault(f"{mount.place.host}:{mount.place.port}", []).append(mount)
+        elif scheme in OPENED_BY:
+            deliver = _reporter(spec, around).heard
+            made.sessions[spec.id] = LibrarySession(spec, around.board, deliver, made.shared, OPENED_BY[scheme])
         else:
-            sessions[spec.id] = _stream(spec, around)
-    return sessions, buses
+            made.sessions[spec.id] = _stream(spec, around)
+    for address, some in mounts.items():
+        made.servers[address] = _server(some, around.clock)
+    return made
+
+
+def _server(mounts: "Sequence[Mount]", clock: Clock) -> "HttpServer":
+    from edge.links.http_server import HttpServer
+
+    return HttpServer(mounts, now=lambda: clock.wall().astimezone(), monotonic_ms=clock.monotonic_ms)
+
+
+def _pushing(spec: DeviceSpec, around: Around, made: Devices) -> "tuple[PushSession, Mount]":
+    from edge.links.http_server import Mount
+    from edge.links.push_places import place_of
+    from edge.push import PushSession
+
+    deliver = _reporter(spec, around).pushed
+    if PeopleCounted in spec.driver.facts:
+        counter = CounterRunner(spec.id, around.buffer, around.ledger, around.clock.wall)
+        made.counters[spec.id] = counter
+        deliver = counter.counted
+    access = spec.access
+    assert access is not None, "a device that pushes has been checked to say who may"
+    session = PushSession(spec, around.board, deliver, silent_after_s=access.silent_after_s)
+    mount = Mount(
+        place_of(spec.id, spec.link, access),
+        spec.driver.body_cap,
+        session.handle,
+        {user: read_secret(reference) for user, reference in access.users.items()},
+        session.refused,
+    )
+    return session, mount
 
 
 def _register(spec: DeviceSpec, around: Around, buses: dict[BusAddress, Bus]) -> RegisterSession:
@@ -80,7 +145,7 @@ def _reporter(spec: DeviceSpec, around: Around) -> Reporter:
         around.buffer,
         stamp=around.clock.stamp,
         tell=around.ledger.tell,
-        degraded=lambda finding: around.board.degraded(spec.id, finding),
+        noted=lambda name, finding: around.board.noted(spec.id, name, finding),
         now_ms=around.clock.monotonic_ms,
     )
 

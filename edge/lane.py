@@ -18,10 +18,10 @@ from core.messages.events import LaneSeen, PassageAnomaly, PassageCleared, Passa
 from drivers.facts import CredentialRead, Fact, GateObserved
 from edge.clearance import Judge
 from edge.clock import Clock
-from edge.config import LaneSection
 from edge.lanes.passenger import PassengerLane
 from edge.lanes.words import AskMode, AskOpen, Commit, GateDone, Input, Memo, Presented, Recorded, Tick, ToGate
 from edge.ledger import Ledger
+from edge.sections import LaneSection
 
 _MAX_WAITING: Final = 64
 _SAME_DOCUMENT_MS: Final = 1_500

@@ -24,8 +24,8 @@ from core.messages.events import Health
 from drivers.base import Answer, PushParser, Request
 from drivers.facts import Fact
 from edge.board import Board, Finding
-from edge.config import DeviceSpec
 from edge.links.http_server import Reply
+from edge.sections import DeviceSpec
 from edge.session import Deliver
 
 MAX_READS: Final = 4096

@@ -8,12 +8,19 @@ from core.messages.envelope import Packed, Stamp, pack
 from core.messages.event import Event
 from core.messages.events import DeviceMeasured, DeviceSeen
 from core.messages.locator_events import PositionReported, TerminalSeen
-from drivers.facts import DeviceDescribed, Fact, Measured, PositionTaken
+from drivers.facts import DeviceDescribed, DeviceSignal, Fact, Measured, PositionTaken
 from drivers.modbus_points import PointDoubtful, PointTrusted
 from edge.board import Finding
-from edge.config import DeviceSpec
+from edge.sections import DeviceSpec
 
 _MEASURED_EVERY_MS: Final = 10_000
+ALARMS: Final = frozenset(
+    {"on_battery", "on_bypass", "output_off", "overload", "fault", "input_bad"}
+    | {"battery_low", "battery_replace", "battery_missing", "shutdown_imminent"}
+    | {"water_leak", "door_open", "smoke", "temperature_alarm", "humidity_alarm"}
+    | {"picture/blank", "picture/frozen", "picture/missing", "videoloss", "shelteralarm", "antenna"}
+)
+"""Signals that say, when on, that somebody must look after the device."""
 
 
 class Durable(Protocol):
@@ -33,18 +40,17 @@ class Reporter:
         *,
         stamp: Callable[[], Stamp],
         tell: Callable[[Event], None],
-        degraded: Callable[[Finding | None], None],
+        noted: Callable[[str, Finding | None], None],
         now_ms: Callable[[], int],
     ) -> None:
         self._spec = spec
         self._store = store
         self._stamp = stamp
         self._tell = tell
-        self._degraded = degraded
+        self._noted = noted
         self._now_ms = now_ms
         self._readings: dict[str, float] = {}
         self._told_ms = -_MEASURED_EVERY_MS
-        self._doubtful: dict[str, str] = {}
         self.unrecorded = 0
         """Facts that the buffer could not take, of a device that keeps nothing itself."""
 
@@ -62,6 +68,11 @@ class Reporter:
             await self.taken("", fact)
         except (BufferFull, BufferUnavailable):
             self.unrecorded += 1
+
+    async def pushed(self, fact: Fact) -> None:
+        """Commit what follows from a fact of a device that waits for its answer; raise where it cannot be."""
+        if not self._aside(fact):
+            await self.taken("", fact)
 
     def noted(self, fact: Fact) -> None:
         """Take a fact of a register device, which is polled and must not wait: readings are told every ten seconds."""
@@ -81,13 +92,14 @@ class Reporter:
         """Take what is about the device's own health; tell whether it was that."""
         match fact:
             case PointDoubtful(point=point, why=why):
-                self._doubtful[point] = why
+                self._noted(f"point {point}", Finding("doubtful", {"point": point, "why": why}))
             case PointTrusted(point=point):
-                self._doubtful.pop(point, None)
+                self._noted(f"point {point}", None)
+            case DeviceSignal(topic=topic, on=on, source=source) if topic in ALARMS:
+                args = {"topic": topic, "source": source}
+                self._noted(f"signal {topic} {source}", Finding("signal", args) if on else None)
             case _:
                 return False
-        args = {"points": dict(sorted(self._doubtful.items()))}
-        self._degraded(Finding("doubtful", args) if self._doubtful else None)
         return True
 
     def moved(self, terminal: str, online: bool) -> Event:

@@ -12,9 +12,9 @@ from core.messages.commands import DeviceCommand
 from drivers.base import Codec, Poll, RegisterMap, Rejected, Reply, Report
 from drivers.facts import Fact
 from edge.board import Board, Finding
-from edge.config import DeviceSpec
 from edge.links.modbus import Bus, Life, Unit, UnitHealth
 from edge.links.stream import Connection, Link
+from edge.sections import DeviceSpec
 
 Deliver = Callable[[Fact], Awaitable[None]]
 COMMAND_TIMEOUT_S = 2.0

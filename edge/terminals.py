@@ -24,7 +24,7 @@ from core.errors import BufferFull, BufferUnavailable, LinkLost, NotFound
 from drivers.base import Output, PeerCodec, Rejected, Reply, Report
 from drivers.facts import Fact
 from edge.board import Board, Finding
-from edge.config import DeviceSpec
+from edge.sections import DeviceSpec
 
 log = structlog.get_logger()
 

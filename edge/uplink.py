@@ -30,7 +30,8 @@ from core.messages.event import Stream
 from core.messages.wire import Ack, Presence
 from edge.buffer import Buffer, Entry
 from edge.clock import Clock
-from edge.config import UplinkSection, read_secret
+from edge.config import read_secret
+from edge.sections import UplinkSection
 from edge.window import Window
 
 BATCH_ENTRIES: Final = 500

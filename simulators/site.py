@@ -13,8 +13,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from core.clearance.model import Direction
-from edge.config import DeviceSpec, EdgeConfig
+from edge.config import EdgeConfig
 from edge.links.modbus_url import BusAddress, ModbusUrl, parse_modbus_url
+from edge.sections import DeviceSpec
 from simulators.modbus import Bank, Server, serve_pty, serve_tcp
 from simulators.people import Manner, Traveller
 from simulators.reader import Reader, serve_pty_reader, serve_tcp_reader

@@ -7,6 +7,7 @@ Grounds are weighed in this order, and the first that speaks decides:
     3  a document that is wrong or past its date                                     divert_secondary
     4  a needed list missing or past its maximum age                                 the lane's `when_stale`
     5  the hit of the list with the smallest priority number                         that list's effect
+       (a near hit, of what may have been shown instead: never refuses nor releases)  divert_secondary
     6  a person class that the lane does not serve                                   refuse
     7  nothing of the above                                                          the lane's `default`
 
@@ -43,7 +44,20 @@ _GATE_EFFECTS: Final = {
 _SEVERITY: Final = {ListEffect.REFUSE: 0, ListEffect.DIVERT_SECONDARY: 1, ListEffect.RELEASE_FAST: 2}
 _STALE: Final = {StalePolicy.REFUSE: Effect.REFUSE, StalePolicy.DIVERT: Effect.DIVERT_SECONDARY}
 
-_Hit = tuple[ListInForce, ListEntry]
+_NEAR: Final = {ListEffect.REFUSE: ListEffect.DIVERT_SECONDARY, ListEffect.RELEASE_FAST: ListEffect.INFO}
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    list: ListInForce
+    entry: ListEntry
+    near: bool = False
+
+    @property
+    def effect(self) -> ListEffect:
+        return _NEAR.get(self.list.effect, self.list.effect) if self.near else self.list.effect
+
+
 _Verdict = tuple[Effect, tuple[Reason, ...]]
 
 
@@ -58,8 +72,8 @@ class _Case:
 
 def decide(attempt: Attempt, ruleset: RuleSet, lists: Sequence[ListInForce], now: datetime) -> Decision:
     """Judge an attempt at the moment `now` (UTC, aware)."""
-    hits = sorted(_hits(attempt, lists, now), key=lambda hit: (hit[0].priority, _SEVERITY.get(hit[0].effect, 9)))
-    gate_hits = [hit for hit in hits if hit[0].effect in _GATE_EFFECTS]
+    hits = sorted(_hits(attempt, lists, now), key=lambda hit: (hit.list.priority, _SEVERITY.get(hit.effect, 9)))
+    gate_hits = [hit for hit in hits if hit.effect in _GATE_EFFECTS]
     rules = ruleset.lanes.get(attempt.lane)
     if rules is None:
         verdict = _one(ReasonCode.LANE_CLOSED, "lane.unknown", Effect.REFUSE, "the rules do not name this lane")
@@ -73,7 +87,7 @@ def decide(attempt: Attempt, ruleset: RuleSet, lists: Sequence[ListInForce], now
         reasons=reasons,
         ruleset_version=ruleset.version,
         list_versions={one.list_id: one.version for one in lists},
-        alerts=tuple(_hit_reason(hit) for hit in hits if hit[0].effect not in _GATE_EFFECTS),
+        alerts=tuple(_hit_reason(hit) for hit in hits if hit.effect not in _GATE_EFFECTS),
     )
 
 
@@ -88,7 +102,7 @@ def _closed(case: _Case) -> _Verdict | None:
 
 
 def _refuse_hit(case: _Case) -> _Verdict | None:
-    refusing = tuple(_hit_reason(hit) for hit in case.hits if hit[0].effect is ListEffect.REFUSE)
+    refusing = tuple(_hit_reason(hit) for hit in case.hits if hit.effect is ListEffect.REFUSE)
     return (Effect.REFUSE, refusing) if refusing else None
 
 
@@ -109,7 +123,7 @@ def _unfit_list(case: _Case) -> _Verdict | None:
 def _first_hit(case: _Case) -> _Verdict | None:
     if not case.hits:
         return None
-    return _GATE_EFFECTS[case.hits[0][0].effect], (*(_hit_reason(hit) for hit in case.hits), *case.unfit)
+    return _GATE_EFFECTS[case.hits[0].effect], (*(_hit_reason(hit) for hit in case.hits), *case.unfit)
 
 
 def _wrong_class(case: _Case) -> _Verdict | None:
@@ -153,12 +167,13 @@ def is_open(hours: Sequence[Hours], now: datetime, timezone: str) -> bool:
 
 def _hits(attempt: Attempt, lists: Sequence[ListInForce], now: datetime) -> Iterator[_Hit]:
     for one in lists:
-        for token in attempt.tokens:
-            for entry in one.entries.get(token) or ():
-                begun = entry.valid_from is None or entry.valid_from <= now
-                over = entry.valid_to is not None and entry.valid_to <= now
-                if begun and not over:
-                    yield one, entry
+        for tokens, near in ((attempt.tokens, False), (attempt.near_tokens, True)):
+            for token in tokens:
+                for entry in one.entries.get(token) or ():
+                    begun = entry.valid_from is None or entry.valid_from <= now
+                    over = entry.valid_to is not None and entry.valid_to <= now
+                    if begun and not over:
+                        yield _Hit(one, entry, near)
 
 
 def _unfit(rules: LaneRules, lists: Sequence[ListInForce], now: datetime) -> Iterator[Reason]:
@@ -180,14 +195,13 @@ def _unfit(rules: LaneRules, lists: Sequence[ListInForce], now: datetime) -> Ite
 
 
 def _hit_reason(hit: _Hit) -> Reason:
-    one, entry = hit
     return Reason(
         code=ReasonCode.LIST_HIT,
-        rule_id=f"list.{one.effect.value}",
-        effect=one.effect.value,
-        list_id=one.list_id,
-        entry_id=entry.entry_id,
-        list_version=one.version,
+        rule_id=f"list.fuzzy.{hit.list.effect.value}" if hit.near else f"list.{hit.list.effect.value}",
+        effect=hit.effect.value,
+        list_id=hit.list.list_id,
+        entry_id=hit.entry.entry_id,
+        list_version=hit.list.version,
     )
 
 

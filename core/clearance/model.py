@@ -126,6 +126,8 @@ class Attempt:
     direction: Direction
     tokens: tuple[str, ...]
     """Keyed tokens of all identifiers shown; never plain numbers."""
+    near_tokens: tuple[str, ...] = ()
+    """Of what may have been shown instead, such as a plate with confusable signs: these divert or alert, no more."""
     person_class: str = "other"
     document_valid: bool = True
     document_expired: bool = False

@@ -265,7 +265,8 @@ def confusable_distance(a: str, b: str) -> int:
 def confusable_variants(text: str) -> tuple[str, ...]:
     """Return the normal forms one confusable sign away from a reading: what a list of tokens is asked.
 
-    At most two for each sign; one that the grammar mends back to the reading itself is not listed.
+    At most two for each sign, mended where the grammar forces a sign; one that is mended back to the reading itself is
+    not listed.
     """
     read = parse_plate(text).text
     swapped = (

@@ -196,6 +196,11 @@ class HttpServer:
             await manager.shutdown(1.0)
 
     @property
+    def devices(self) -> tuple[str, ...]:
+        """Return the devices that push here."""
+        return tuple(mount.place.device for mount in self._mounts)
+
+    @property
     def connections(self) -> int:
         """Return how many connections there are."""
         return self._peers.total()

@@ -13,8 +13,8 @@ from drivers.facts import CredentialRead, GateObserved
 from drivers.reader import DRIVER as READER
 from drivers.turnstile import DRIVER as TURNSTILE
 from edge.board import Board, Finding, public_fact
-from edge.config import DeviceSpec
 from edge.profiles import load_profile
+from edge.sections import DeviceSpec
 
 from .conftest import HandClock
 

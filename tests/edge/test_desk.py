@@ -13,11 +13,11 @@ from drivers.facts import CredentialRead, GateObserved
 from drivers.turnstile import DRIVER as TURNSTILE
 from edge.board import Board
 from edge.buffer import open_buffer
-from edge.config import DeviceSpec
 from edge.desk import Desk, Tail
 from edge.lane import LaneCounters
 from edge.lanes.words import AskMode, AskOpen, Memo, State
 from edge.profiles import load_profile
+from edge.sections import DeviceSpec
 from edge.uplink import UplinkState
 
 from .conftest import until

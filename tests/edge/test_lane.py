@@ -17,10 +17,10 @@ from edge import ledger as ledger_module
 from edge.buffer import EntryRefused
 from edge.clearance import Judge
 from edge.clock import Clock
-from edge.config import LaneSection
 from edge.lane import LaneRunner, Observers
 from edge.lanes.words import AskMode, AskOpen, Memo, State
 from edge.ledger import Ledger
+from edge.sections import LaneSection
 from simulators.people import specimen
 
 from .conftest import START, TOKEN_KEY, Shelf, until

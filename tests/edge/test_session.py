@@ -13,10 +13,10 @@ from drivers.base import Driver, Rejected, Reply, Report, Settings
 from drivers.facts import CredentialRead, GateObserved
 from drivers.turnstile import DRIVER as TURNSTILE
 from edge.board import Board
-from edge.config import DeviceSpec
 from edge.links.modbus_url import open_bus, parse_modbus_url
 from edge.links.stream import MemoryLink
 from edge.profiles import load_profile
+from edge.sections import DeviceSpec
 from edge.session import RegisterSession, StreamSession
 from edge.supervisor import Supervisor
 from simulators.modbus import serve_tcp

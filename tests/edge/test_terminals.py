@@ -9,9 +9,9 @@ from core.errors import BufferUnavailable
 from drivers import registry
 from drivers.jt808 import LocatorSettings
 from edge.board import Board
-from edge.config import DeviceSpec
 from edge.profiles import load_profile
 from edge.reporting import Reporter
+from edge.sections import DeviceSpec
 from edge.terminals import Bounds, Terminals
 from simulators.jt808 import Misbehaviour, Terminal, fleet
 
@@ -32,7 +32,12 @@ async def serving(shelf, clock, bounds=None):
     told, findings = [], []
     board = Board({SPEC.id: SPEC}, now=clock.wall, tell=told.append)
     reporter = Reporter(
-        SPEC, shelf, stamp=clock.stamp, tell=told.append, degraded=findings.append, now_ms=clock.monotonic_ms
+        SPEC,
+        shelf,
+        stamp=clock.stamp,
+        tell=told.append,
+        noted=lambda *found: findings.append(found),
+        now_ms=clock.monotonic_ms,
     )
     terminals = Terminals(
         SPEC,

@@ -23,7 +23,7 @@ from core.messages.wire import Ack, Presence
 from edge import uplink as uplink_module
 from edge.buffer import open_buffer
 from edge.clock import Clock
-from edge.config import UplinkSection
+from edge.sections import UplinkSection
 from edge.supervisor import Supervisor
 from edge.uplink import Uplink
 from simulators.faults import Badness, MqttProxy

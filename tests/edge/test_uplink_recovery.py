@@ -13,7 +13,7 @@ from core.messages.event import Stream
 from core.messages.wire import Ack, Presence
 from edge import uplink
 from edge.buffer import Depth, Entry
-from edge.config import UplinkSection
+from edge.sections import UplinkSection
 from edge.uplink import Uplink
 
 

@@ -148,3 +148,19 @@ def test_an_exact_refuse_hit_is_never_released(lane, shown, lists, valid):
     assert not (wanted and decision.effect is not Effect.REFUSE)
     assert decision == decide(attempt, RULESET, lists, NOON)
     assert decision.reasons
+
+
+@pytest.mark.parametrize(
+    ("effect", "gate"),
+    [
+        (ListEffect.REFUSE, "divert_secondary"),
+        (ListEffect.DIVERT_SECONDARY, "divert_secondary"),
+        (ListEffect.RELEASE_FAST, "release"),
+    ],
+)
+def test_what_was_only_nearly_read_diverts_and_neither_refuses_nor_speeds_up(effect, gate):
+    shown = Attempt(lane="open", direction=Direction.IN, tokens=("dOK",), near_tokens=("dBAD",))
+    decision = decide(shown, RULESET, [a_list(effect=effect)], NOON)
+    assert decision.effect.value == gate
+    told = [*decision.reasons, *decision.alerts]
+    assert [one.rule_id for one in told if "list" in one.rule_id] == [f"list.fuzzy.{effect.value}"]

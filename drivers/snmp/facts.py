@@ -1,0 +1,37 @@
+"""What only a device that is read by SNMP tells."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from drivers.facts import Fact
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRestarted(Fact):
+    """The device, or its agent, began anew `up_s` seconds ago: its clock went back."""
+
+    up_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextTold(Fact):
+    """A text or a state of the device's own, told when it changes."""
+
+    name: str
+    text: str
+    source: str = ""
+    """The row of a table, empty for a scalar."""
+
+
+@dataclass(frozen=True, slots=True)
+class LicenceTold(Fact):
+    """Until when a licence holds; `until` is None where it holds for ever."""
+
+    name: str
+    until: date | None
+    text: str
+    """As the device gave it."""
+
+    def left_d(self, today: date) -> int | None:
+        """Return the days that are left, negative where it is over, None where it holds for ever."""
+        return None if self.until is None else (self.until - today).days

@@ -1,0 +1,133 @@
+"""The sections of a daemon's TOML file, each by itself typed and complete."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.clearance.model import Direction, LaneRules
+from drivers.base import Driver, Settings
+from drivers.profile import Profile
+from edge.lanes.words import PassengerSettings
+from edge.links.push_places import Access
+from edge.mistakes import REFERENCE
+
+SecretRef = str
+"""Where a secret is, never the secret: `env:NAME`, `file:/path`, `credential:NAME` (systemd LoadCredential)."""
+
+
+class Section(BaseModel):
+    """A table of the file; what it does not know is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EdgeSection(Section):
+    """Who this daemon is."""
+
+    site: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=63)
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=63)
+    timezone: str = "Asia/Shanghai"
+
+    @property
+    def full_name(self) -> str:
+        """Return `<site>.<name>`, the edge's name on the wire."""
+        return f"{self.site}.{self.name}"
+
+
+class BufferSection(Section):
+    """Where the durable buffer is and how large it may grow."""
+
+    path: Path
+    quota_mb: int = Field(default=1024, ge=8, le=1_048_576)
+
+
+class UplinkSection(Section):
+    """The MQTT broker, and central's address for list contents."""
+
+    url: str = Field(pattern=r"^mqtts?://[^/?#@]+$")
+    username: str = ""
+    password: SecretRef = Field(default="", pattern=f"^$|{REFERENCE}")
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    central_url: str = Field(default="", pattern=r"^$|^https?://[^?#@]+$")
+    api_key: SecretRef = Field(default="", pattern=f"^$|{REFERENCE}")
+
+
+class CryptoSection(Section):
+    """The suite, the keys of central that are trusted here, and the key of the tokens."""
+
+    suite: Literal["sm", "intl"] = "sm"
+    trusted_keys: tuple[str, ...] = ()
+    token_key: SecretRef = Field(pattern=REFERENCE)
+
+
+class ControlSection(Section):
+    """The socket of the technician's tool."""
+
+    socket: Path
+
+
+class MetricsSection(Section):
+    """Where Prometheus scrapes; port 0 takes a free one, `""` for host turns it off."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=9310, ge=0, le=65_535)
+
+
+class DeviceSection(Section):
+    """One device."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
+    driver: str
+    profile: str
+    link: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    access: Access | None = None
+    """Who may push for it; only of a device that does."""
+
+
+class LaneSection(Section):
+    """One lane: devices in roles, the rules for who may pass, and how long things may take."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
+    kind: Literal["passenger"]
+    gate: str
+    reader: str
+    direction: Direction
+    rules: LaneRules
+    timing: PassengerSettings = Field(default_factory=PassengerSettings)
+
+
+class SiteFile(Section):
+    """The whole file."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    edge: EdgeSection
+    buffer: BufferSection
+    uplink: UplinkSection
+    crypto: CryptoSection
+    control: ControlSection
+    metrics: MetricsSection = Field(default_factory=MetricsSection)
+    rules_version: int = Field(default=1, ge=1)
+    device: tuple[DeviceSection, ...] = ()
+    lane: tuple[LaneSection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """A device with everything resolved: what a session is built from."""
+
+    id: str
+    driver: Driver
+    profile: Profile
+    settings: Settings
+    link: str
+    lane: str | None
+    access: Access | None = None
+
+    def with_settings(self, settings: Settings) -> "DeviceSpec":
+        """Return the device with other settings."""
+        return replace(self, settings=settings)
