@@ -137,7 +137,10 @@ async def test_each_kind_of_device_is_owned_and_what_it_tells_is_durable(nook):
         assert {one["terminal"] for one in found if one["device"] == "GPS"} == {"boat-1"}
 
         measured = await until_stored(
-            parts, Stream.TELEMETRY, "DeviceMeasured", lambda found: {one["device"] for one in found} >= {"GAUGE", "UPS", "SW", "NTP", "CAM"}
+            parts,
+            Stream.TELEMETRY,
+            "DeviceMeasured",
+            lambda found: {one["device"] for one in found} >= {"GAUGE", "UPS", "SW", "NTP", "CAM"},
         )
         assert all(one["readings"] for one in measured)
 
