@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 
 from central.bus import Bus
+from central.clearance.boarding_routes import routes as boarding_routes
+from central.clearance.boardings import Boardings
 from central.clearance.delivery import Deliveries
 from central.clearance.evaluation import Evaluation
 from central.clearance.identities import Identities
@@ -12,10 +14,17 @@ from central.clearance.list_routes import routes as list_routes
 from central.clearance.lists import Lists
 from central.clearance.publication import Publication, PublicationSettings, Publish
 from central.clearance.routes import routes as clearance_routes
+from central.clearance.seals import KeyOf
 from central.clearance.service import Records
+from central.clearance.vehicle_routes import routes as vehicle_routes
+from central.clearance.vehicles import Vehicles
 from central.db import Database
+from central.duty.routes import routes as duty_routes
+from central.duty.service import Duty
 from central.equipment.routes import routes as equipment_routes
 from central.equipment.service import Equipment
+from central.flow.routes import routes as flow_routes
+from central.flow.service import Flow
 from central.metrics import Metrics
 from central.running import Sweep, Worker
 from central.ticketing.alarms import Alarms, AlarmSettings
@@ -48,8 +57,9 @@ def build_domains(
     publish: Publish,
     publication_settings: PublicationSettings | None = None,
     alarm_settings: AlarmSettings | None = None,
+    seal_keys: KeyOf = lambda _edge, _key_id: None,
 ) -> Domains:
-    """Wire clearance, equipment and ticketing, and register them with the bus."""
+    """Wire clearance, equipment, ticketing, duty and flow, and register them with the bus."""
     identities = Identities(suite=suite, token_key=token_key)
     publication = Publication(
         database, signer, suite.hash, publish, metrics, publication_settings or PublicationSettings()
@@ -59,15 +69,21 @@ def build_domains(
     tickets = Tickets(bus)
     alarms = Alarms(database, tickets, alarm_settings or AlarmSettings())
     equipment = Equipment(bus)
-    for part in (Records(bus), Deliveries(bus, due=publication.wake), equipment, alarms):
+    boardings, duty = Boardings(bus, seal_keys), Duty()
+    records = (Records(bus), Vehicles(bus), boardings, Deliveries(bus, due=publication.wake))
+    for part in (*records, equipment, alarms, duty, Flow()):
         part.register(bus)
     return Domains(
         publication=publication,
         routers=(
             clearance_routes(evaluation),
+            vehicle_routes(),
+            boarding_routes(boardings),
             list_routes(lists),
             equipment_routes(equipment),
             ticketing_routes(tickets),
+            duty_routes(duty),
+            flow_routes(),
         ),
         workers=(Worker("lists", lambda: publication.run(lists.tidy)),),
         sweeps=(Sweep("ticket-holds", 1.0, alarms.sweep),),

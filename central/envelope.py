@@ -13,6 +13,7 @@ from msgspec import Meta, Raw, Struct
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+import core.messages.known  # noqa: F401 (so that every event is known to `read_event`)
 from core.errors import MessageInvalid
 from core.messages.envelope import MAX_BATCH_BYTES, ClockSource
 from core.messages.event import Event, Stream

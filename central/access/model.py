@@ -29,6 +29,8 @@ SCOPES: Final[dict[str, str]] = {
     "equipment:write": "change assets, plans, stocks and health overrides",
     "tickets:read": "read tickets",
     "tickets:write": "open and work on tickets",
+    "duty:read": "read vehicle locators and where they were",
+    "flow:read": "read counts of persons and vehicles",
     "audit:read": "read the audit log",
     "operations:read": "read the platform's own state",
 }

@@ -1,7 +1,7 @@
 """What the API says about decisions, passages and rules."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -20,8 +20,13 @@ from core.identity.tokens import TokenKind
 _LARGEST = (1 << 31) - 1
 
 
-class _Filter(BaseModel):
+class RecordFilter(BaseModel):
+    """Which records, by time and place; what is not given is any."""
+
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    APART: ClassVar[frozenset[str]] = frozenset({"begin", "end"})
+    """What is not the value of a column."""
 
     begin: Moment | None = Field(default=None, alias="from", description="From this moment on")
     end: Moment | None = Field(default=None, alias="to", description="Up to, not including, this moment")
@@ -36,15 +41,15 @@ class _Filter(BaseModel):
             sites=None if caller.everywhere else caller.sites,
             begin=self.begin,
             end=self.end,
-            equal=self.model_dump(exclude={"begin", "end"}),
+            equal=self.model_dump(exclude=set(self.APART)),
         )
 
 
-class SummaryFilter(_Filter):
+class SummaryFilter(RecordFilter):
     """Which passages to count."""
 
 
-class PassageFilter(_Filter):
+class PassageFilter(RecordFilter):
     """Which passages; what is not given is any."""
 
     token: Word | None = Field(default=None, max_length=64)
@@ -53,7 +58,7 @@ class PassageFilter(_Filter):
     direction: Direction | None = None
 
 
-class DecisionFilter(_Filter):
+class DecisionFilter(RecordFilter):
     """Which decisions; what is not given is any."""
 
     token: Word | None = Field(default=None, max_length=64)

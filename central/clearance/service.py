@@ -2,28 +2,23 @@
 
 Promises:
 1. An event gives exactly one row, in the transaction that stores the event; no row is ever changed.
-2. A release against a refuse entry that was in force by then, by an edge that had an older list, gives exactly one
-   review item and one message. It edits nothing.
+2. A late release is put before a person (`conflicts.py`).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic_core import to_json
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.bus import Bus, Recorded
 from central.clearance import store
-from central.clearance.list_model import ANY_SITE
+from central.clearance.conflicts import Conflicts, Release
 from central.clearance.model import PassageKind, decisions, passages
 from central.columns import kept, kept_int
-from central.db import new_id, now
-from central.messages import LateConflictFound
 from core.clearance.model import Effect
 from core.messages.events import FreePassage, PassageAnomaly, PassageCleared, PassageDecided, PassageTimedOut
 
-LATE_CONFLICT: Final = "late_conflict"
 _PASSAGES: Final = (PassageCleared, PassageTimedOut, PassageAnomaly, FreePassage)
 
 _Row = dict[str, Any]
@@ -33,7 +28,7 @@ class Records:
     """Projects the lanes' events into decisions and passages."""
 
     def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+        self._conflicts = Conflicts(bus)
 
     def register(self, bus: Bus) -> None:
         """Take the lanes' events from the bus."""
@@ -45,55 +40,15 @@ class Records:
 
     async def _decided(self, conn: AsyncConnection, rows: Sequence[Recorded]) -> None:
         await store.add_rows(conn, decisions, [_decision(row) for row in rows])
-        await self._find_conflicts(conn, rows)
-
-    async def _find_conflicts(self, conn: AsyncConnection, rows: Sequence[Recorded]) -> None:
-        released = [(row, event) for row in rows if (event := _released(row)) is not None]
-        tokens = {event.subject_token for _, event in released}
-        if not tokens:
-            return
-        against: dict[str, list[Row[Any]]] = {}
-        for entry in await store.refuse_entries(conn, tokens):
-            against.setdefault(entry.token, []).append(entry)
-        for row, event in released:
-            late = [entry for entry in against.get(event.subject_token, ()) if _was_late(row, event, entry)]
-            if late:
-                await self._review(conn, row, event, late[0])
-
-    async def _review(self, conn: AsyncConnection, row: Recorded, event: PassageDecided, entry: Row[Any]) -> None:
-        item = {
-            "id": new_id(),
-            "decision": row.position,
-            "kind": LATE_CONFLICT,
-            "site": row.site,
-            "edge": row.edge,
-            "lane": kept(event.lane, 64),
-            "attempt": kept(event.attempt, 64),
-            "list_id": entry.list_id,
-            "entry": entry.id,
-            "at": row.occurred_at,
-            "found_at": now(),
-        }
-        if await store.add_review(conn, item):
-            names = LateConflictFound.model_fields.keys() - {"review"}
-            found = LateConflictFound(review=item["id"], **{name: item[name] for name in names})
-            await self._bus.publish(conn, found)
+        await self._conflicts.find(conn, [release for row in rows if (release := _released(row)) is not None])
 
 
-def _released(row: Recorded) -> PassageDecided | None:
+def _released(row: Recorded) -> Release | None:
     event = row.event
     assert isinstance(event, PassageDecided)
-    return event if event.effect is Effect.RELEASE and event.subject_token and "\0" not in event.subject_token else None
-
-
-def _was_late(row: Recorded, event: PassageDecided, entry: Row[Any]) -> bool:
-    """Tell whether the entry was in force when the edge released, and missing from the list that the edge had."""
-    at = row.occurred_at
-    in_force = entry.approved_at <= at and (entry.ended_at is None or entry.ended_at > at)
-    valid = (entry.valid_from is None or entry.valid_from <= at) and (entry.valid_to is None or entry.valid_to > at)
-    here = ANY_SITE in entry.sites or row.site in entry.sites
-    had = event.list_versions.get(entry.list_id, 0)
-    return in_force and valid and here and (entry.first_version is None or had < entry.first_version)
+    if event.effect is not Effect.RELEASE:
+        return None
+    return Release(row, event.lane, event.attempt, (event.subject_token,), event.list_versions)
 
 
 def _common(row: Recorded, lane: str) -> _Row:

@@ -1,12 +1,16 @@
 """What edges pack, central reads; hostile batches are refused with their place."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from central.envelope import read_batch, read_entry, read_event
+from core import messages
 from core.errors import GatefleetError, MessageInvalid
 from core.messages.envelope import MAX_BATCH_BYTES, ClockSource, Stamp, join_batch, pack, place
 from core.messages.event import Stream
@@ -71,6 +75,13 @@ def test_a_spoilt_batch_is_refused_with_its_place(spoil, says):
 def test_no_bytes_break_the_reader(raw):
     with pytest.raises(GatefleetError):
         read_batch(b"\x00" + raw)
+
+
+def test_every_event_is_known_where_nothing_else_of_central_is_imported():
+    modules = {path.stem for path in Path(messages.__path__[0]).glob("*_events.py")} | {"events"}
+    code = "import central.envelope, core.messages.event as e; print(*{c.__module__ for c in e.Event.KNOWN.values()})"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    assert {f"core.messages.{name}" for name in modules} <= set(told.stdout.split())
 
 
 def test_a_newer_edges_extra_field_is_no_mistake():

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from central.clearance.boarding_routes import routes as boarding_routes
+from central.clearance.boardings import Boardings
 from central.clearance.delivery import Deliveries
 from central.clearance.evaluation import Evaluation
 from central.clearance.identities import Identities, SealKey
@@ -12,7 +14,10 @@ from central.clearance.lists import Lists
 from central.clearance.publication import Publication, PublicationSettings
 from central.clearance.routes import routes
 from central.clearance.service import Records
+from central.clearance.vehicle_routes import routes as vehicle_routes
+from central.clearance.vehicles import Vehicles
 from core.crypto import suite
+from core.crypto.keys import PublicKey
 from core.crypto.signing import SigningKey, TrustedKeys
 from core.errors import LinkLost
 from core.messages.events import EdgeStarted
@@ -54,9 +59,13 @@ class House:
             world.database, self.key, self.crypto.hash, self.wire.publish, world.metrics, settings
         )
         self.lists = Lists(world.database, self.identities, changed=self.publication.wake)
-        Records(world.bus).register(world.bus)
-        Deliveries(world.bus, due=self.publication.wake).register(world.bus)
-        world.serve(routes(Evaluation(world.database, self.identities)), list_routes(self.lists))
+        self.seal_keys: dict[tuple[str, str], PublicKey] = {}
+        boardings = Boardings(world.bus, lambda edge, name: self.seal_keys.get((edge, name)))
+        due = Deliveries(world.bus, due=self.publication.wake)
+        for part in (Records(world.bus), Vehicles(world.bus), boardings, due):
+            part.register(world.bus)
+        evaluation = Evaluation(world.database, self.identities)
+        world.serve(routes(evaluation), list_routes(self.lists), vehicle_routes(), boarding_routes(boardings))
 
     async def start_edge(self, edge: str = "north.gates") -> None:
         await self.world.happen(EdgeStarted(edge=edge, version="1", boot_id="b", config_digest="d"), edge=edge)
