@@ -4,6 +4,7 @@ What an edge says is cut to fit, for the stored event keeps the whole; what a ca
 """
 
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, AwareDatetime
@@ -35,6 +36,11 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_our_time)]
 def kept(text: str, size: int) -> str:
     """Return what of a text a column of `size` characters takes; PostgreSQL keeps no NUL."""
     return text[:size] if "\0" not in text else text.replace("\0", "\ufffd")[:size]
+
+
+def finite(value: float, otherwise: float | None = None) -> float | None:
+    """Return a number that both databases keep as one; SQLite takes NaN for NULL."""
+    return value if isfinite(value) else otherwise
 
 
 def kept_int(number: int, bits: int = 63) -> int:

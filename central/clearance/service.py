@@ -15,7 +15,7 @@ from central.bus import Bus, Recorded
 from central.clearance import store
 from central.clearance.conflicts import Conflicts, Release
 from central.clearance.model import PassageKind, decisions, passages
-from central.columns import kept, kept_int
+from central.columns import finite, kept, kept_int
 from core.clearance.model import Effect
 from core.messages.events import FreePassage, PassageAnomaly, PassageCleared, PassageDecided, PassageTimedOut
 
@@ -76,7 +76,7 @@ def _decision(row: Recorded) -> _Row:
         "reasons": to_json(event.reasons).decode(),
         "ruleset_version": kept_int(event.ruleset_version),
         "list_versions": to_json(event.list_versions).decode(),
-        "latency_ms": event.latency_ms,
+        "latency_ms": finite(event.latency_ms, 0.0),
         "offline": event.offline,
         "unrecorded": event.unrecorded,
     }
@@ -101,7 +101,7 @@ def _passage(row: Recorded) -> _Row:
                 "attempt": kept(event.attempt, 64),
                 "direction": event.direction.value,
                 "token": kept(event.subject_token, 64),
-                "opened_ms": event.opened_ms,
+                "opened_ms": finite(event.opened_ms),
                 "duration_ms": kept_int(event.duration_ms),
             }
         case PassageTimedOut() as event:

@@ -7,7 +7,6 @@ Promises:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
 from typing import Any, Final
 
 from pydantic_core import to_json
@@ -17,7 +16,7 @@ from central.bus import Bus, Recorded
 from central.clearance import vehicle_store
 from central.clearance.conflicts import Conflicts, Release
 from central.clearance.vehicle_model import VehiclePassageKind, vehicle_decisions, vehicle_passages
-from central.columns import kept, kept_int
+from central.columns import finite, kept, kept_int
 from core.clearance.model import Effect
 from core.messages.vehicle_events import (
     ChannelPassed,
@@ -98,13 +97,13 @@ def _decision(row: Recorded) -> _Row:
         "regions": _json(event.plate_regions),
         "reads": kept_int(event.reads, 31),
         "empty_reads": kept_int(event.empty_reads, 31),
-        "confidence": _finite(event.confidence),
+        "confidence": finite(event.confidence),
         "fuzzy": event.fuzzy,
         "effect": event.effect.value,
         "reasons": _json(event.reasons),
         "ruleset_version": kept_int(event.ruleset_version),
         "list_versions": _json(event.list_versions),
-        "latency_ms": _finite(event.latency_ms),
+        "latency_ms": finite(event.latency_ms),
         "offline": event.offline,
         "unrecorded": event.unrecorded,
     }
@@ -147,8 +146,8 @@ def _at_barrier(event: VehicleCleared | VehicleTimedOut | VehicleAnomaly | Vehic
                 "attempt": kept(event.attempt, 64),
                 "direction": event.direction.value,
                 "tokens": _json(event.plate_tokens),
-                "confidence": _finite(event.confidence),
-                "opened_ms": _finite(event.opened_ms),
+                "confidence": finite(event.confidence),
+                "opened_ms": finite(event.opened_ms),
                 "duration_ms": kept_int(event.duration_ms),
                 "recovered": event.recovered,
             }
@@ -174,7 +173,7 @@ def _of_channel(event: ChannelPassed) -> _Row:
         "attempt": kept(event.passage, 64),
         "direction": event.direction.value,
         "tokens": _json(event.plate_tokens),
-        "confidence": _finite(event.confidence),
+        "confidence": finite(event.confidence),
         "duration_ms": kept_int(event.duration_ms),
         "legs": _json(event.legs),
         "missing": _json(event.missing),
@@ -186,7 +185,3 @@ def _of_channel(event: ChannelPassed) -> _Row:
 
 def _json(value: Iterable[Any]) -> str:
     return to_json(value).decode()
-
-
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None
