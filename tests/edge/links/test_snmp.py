@@ -138,10 +138,10 @@ async def test_two_devices_of_one_engine_id_are_refused_where_their_secrets_diff
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"user": "nobody"}, "credentials"),
-        ({"auth_secret": "env:WRONG"}, "credentials"),
-        ({"priv_secret": "env:WRONG"}, "credentials"),
-        ({"priv": "none", "priv_secret": ""}, "credentials"),
+        ({"user": "nobody"}, "credentials|does not answer this user"),
+        ({"auth_secret": "env:WRONG"}, "credentials|does not answer this user"),
+        ({"priv_secret": "env:WRONG"}, "credentials|does not answer this user"),
+        ({"priv": "none", "priv_secret": ""}, "credentials|does not answer this user"),
     ],
 )
 async def test_wrong_credentials_of_version_3_are_refused_and_not_silent(engine, agent, change, match):
