@@ -22,7 +22,7 @@ from bench.checkpoint import Checkpoint, checkpoint, key, reference
 from bench.figures import OTHERS, Figure, quantile, table
 from bench.limits import there_and_back
 from bench.stack import Engine, ProgramEnded, Stack, running_stack, work_folder
-from edge.sections import LaneSection
+from edge.sections import PassengerSection
 from simulators.demo.api import Api
 from simulators.site import Site
 
@@ -74,7 +74,7 @@ class Operator:
         return json.loads(raw)
 
 
-async def orders(stack: Stack, place: Checkpoint, lanes: Iterable[LaneSection]) -> list[Done]:
+async def orders(stack: Stack, place: Checkpoint, lanes: Iterable[PassengerSection]) -> list[Done]:
     """Give an order to each lane in turn, one each 50 ms at the most."""
     operator = Operator(await key(stack, "bench-operator", "lanes:command", "fleet:read"))
     done: list[Done] = []
@@ -92,7 +92,7 @@ async def orders(stack: Stack, place: Checkpoint, lanes: Iterable[LaneSection]) 
     return done
 
 
-async def _walk(site: Site, lane: LaneSection) -> None:
+async def _walk(site: Site, lane: PassengerSection) -> None:
     """Go through once the gate opens."""
     gate = site.gates[lane.gate]
     if await gate.wait_open(lane.direction, _PATIENCE_S):

@@ -21,7 +21,7 @@ from bench.checkpoint import Checkpoint, checkpoint, reference
 from bench.figures import Figure, quantile, table
 from bench.stack import running_stack, work_folder
 from core.messages.envelope import packed_event
-from edge.sections import LaneSection
+from edge.sections import PassengerSection
 from simulators.people import specimen
 from simulators.site import Site
 
@@ -60,7 +60,7 @@ async def decisions(place: Checkpoint, seconds: float) -> list[Figure]:
     ]
 
 
-async def _visit(site: Site, lane: LaneSection, document: str) -> float | None:
+async def _visit(site: Site, lane: PassengerSection, document: str) -> float | None:
     """Show a document, go through; return ms until the gate was open, None where it stayed shut."""
     gate, reader = site.gates[lane.gate], site.readers[lane.reader]
     began = time.perf_counter()

@@ -10,7 +10,7 @@ from typing import Any, Final
 from core.errors import NotFound
 from core.messages.event import Event
 from core.messages.events import DeviceHealthChanged, Health, LaneMode
-from drivers.facts import CredentialRead, Fact, GateObserved
+from drivers.facts import CredentialRead, Fact, GateObserved, PlateRead
 from edge.sections import DeviceSpec
 
 _MOST_NOTED: Final = 32
@@ -137,9 +137,12 @@ class Board:
 
 
 def public_fact(fact: Fact) -> dict[str, Any]:
-    """Return a fact's values as the control socket may show them: a credential's text stays inside."""
-    if isinstance(fact, CredentialRead):
-        return {"text": f"({len(fact.text)} characters)"}
+    """Return a fact's values as the control socket may show them: what names a person or a car stays inside."""
+    match fact:
+        case CredentialRead(text=text):
+            return {"text": f"({len(text)} characters)"}
+        case PlateRead(plate=plate):
+            return fact.as_dict() | {"plate": f"({len(plate)} characters)" if plate else ""}
     return fact.as_dict()
 
 

@@ -3,9 +3,9 @@
 import secrets
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import cast
 
-import structlog
-from pydantic import ValidationError
+from pydantic import BaseModel
 
 from core.crypto import Suite, suite
 from core.crypto.signing import TrustedKeys
@@ -21,18 +21,16 @@ from edge.clearance import Judge
 from edge.clock import Clock
 from edge.config import EdgeConfig, read_secret
 from edge.desk import Tail
-from edge.devices import AnySession, Around, Devices, build_devices
+from edge.devices import AnyLane, AnySession, Around, Devices, build_devices
 from edge.health import Metrics
-from edge.lane import LaneRunner, Observers
-from edge.lanes.words import AskMode, AskOpen, Memo
+from edge.lane import Observers
+from edge.lane_building import Wired, build_lanes
+from edge.lanes.words import AskMode, AskOpen
 from edge.ledger import Ledger
 from edge.lists import ListKeeper, https_fetch
 from edge.orders import Orders
-from edge.sections import LaneSection
 from edge.terminals import Terminals
 from edge.uplink import Uplink, UplinkState
-
-log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -46,7 +44,7 @@ class Parts:
     board: Board
     lists: ListKeeper
     orders: Orders
-    lanes: dict[str, LaneRunner]
+    lanes: dict[str, AnyLane]
     devices: Devices
     metrics: Metrics
     tail: Tail
@@ -68,7 +66,7 @@ def build(config: EdgeConfig, clock: Clock, buffer: Buffer) -> Parts:
     lists = _lists(config, trusted, ledger, crypto)
     metrics, tail = Metrics(), Tail(clock)
     sessions: dict[str, AnySession] = {}
-    lanes: dict[str, LaneRunner] = {}
+    lanes: dict[str, AnyLane] = {}
     orders = Orders(
         edge=config.edge,
         buffer=buffer,
@@ -94,19 +92,18 @@ def build(config: EdgeConfig, clock: Clock, buffer: Buffer) -> Parts:
         metrics.event(event)
         tail.event(event)
 
-    for spec in config.file.lane:
-        lanes[spec.id] = LaneRunner(
-            spec=spec,
-            memo=_memo(buffer, spec),
-            judge=judge,
-            gate=lambda command, gate=spec.gate: _commanded(sessions, gate, command),  # type: ignore[misc]  # bound default
-            ledger=ledger,
-            clock=clock,
-            offline=lambda: not link.state.up,
-            new_id=lambda: new_id(clock),
-            observers=Observers(observed, metrics.opened, metrics.decided),
-        )
-    devices = build_devices(config.devices, Around(board, buffer, ledger, clock, lanes))
+    wired = Wired(
+        judge=judge,
+        ledger=ledger,
+        clock=clock,
+        offline=lambda: not link.state.up,
+        new_id=lambda: new_id(clock),
+        observers=Observers(observed, metrics.opened, metrics.decided),
+        command=lambda device, command: _commanded(sessions, device, command),
+        memo=buffer.memo,
+    )
+    lanes.update(build_lanes(config, wired))
+    devices = build_devices(config.devices, Around(board, buffer, ledger, clock, lanes, judge.plate_token))
     sessions.update(devices.sessions)
     return Parts(config, clock, buffer, ledger, board, lists, orders, lanes, devices, metrics, tail, link)
 
@@ -134,16 +131,7 @@ def new_id(clock: Clock) -> str:
     return ulid(int(clock.wall().timestamp() * 1000), secrets.token_bytes(ENTROPY_BYTES))
 
 
-def _memo(buffer: Buffer, lane: LaneSection) -> Memo:
-    raw = buffer.memo(f"lane/{lane.id}")
-    try:
-        return Memo.model_validate_json(raw) if raw else Memo()
-    except ValidationError:
-        log.warning("lane.memo_unreadable", lane=lane.id)
-        return Memo()
-
-
-async def _execute(order: Order, lanes: dict[str, LaneRunner], sessions: dict[str, AnySession], clock: Clock) -> str:
+async def _execute(order: Order, lanes: dict[str, AnyLane], sessions: dict[str, AnySession], clock: Clock) -> str:
     if isinstance(order.command, ResetDevice):
         await _commanded(sessions, order.target, order.command)
         return ""
@@ -157,10 +145,10 @@ async def _execute(order: Order, lanes: dict[str, LaneRunner], sessions: dict[st
             return await lane.ask(AskMode(mode, order.actor, order.reason))
 
 
-async def _commanded(sessions: dict[str, AnySession], device: str, command: DeviceCommand) -> None:
+async def _commanded(sessions: dict[str, AnySession], device: str, command: BaseModel) -> None:
     session = sessions.get(device)
     if session is None:
         raise NotFound(f"there is no device {device!r} here")
     if isinstance(session, Terminals):
         raise Unsupported("it is many terminals: name one", place=device)
-    await session.command(command)
+    await session.command(cast("DeviceCommand", command))  # each driver refuses what it does not know

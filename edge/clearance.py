@@ -1,4 +1,7 @@
-"""From a reader's text to a judged attempt: identify, make tokens, decide. The text goes no further than here."""
+"""From a reader's text or a vehicle's plates to a judged attempt: identify, make tokens, decide.
+
+The text goes no further than here.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from core.clearance.model import Attempt, Decision, Direction, ListInForce, Rule
 from core.errors import GatefleetError
 from core.identity.mrz import full_date
 from core.identity.tokens import Identified, TokenKind, identify, subject_token
+from edge.lanes.votes import Verdict, plate_tokens
 
 _NOBODY: Final = ""
 _FILLER: Final = "<<"
@@ -66,6 +70,22 @@ class Judge:
         )
         decision = decide(attempt, self._ruleset, self._lists(), now)
         return Judged(decision, token, shown.hints.document or shown.kind.value, attempt.person_class)
+
+    def judge_vehicle(self, plates: Verdict, lane: str, direction: Direction, now: datetime) -> Decision:
+        """Judge a vehicle: near readings of its plates only divert; without any plate its document is invalid."""
+        tokens = plate_tokens(plates, self.plate_token)
+        attempt = Attempt(
+            lane=lane,
+            direction=direction,
+            tokens=tokens.exact,
+            near_tokens=tokens.near,
+            document_valid=bool(tokens.exact),
+        )
+        return decide(attempt, self._ruleset, self._lists(), now)
+
+    def plate_token(self, plate: str) -> str:
+        """Return the token of a plate; raise IdentifierRefused where the text can be none."""
+        return subject_token(TokenKind.PLATE, plate, self._token_key, self._hmac)
 
 
 def _expired(shown: Identified, today: date) -> bool:

@@ -15,21 +15,23 @@ from pydantic import ValidationError
 
 from core.clearance.model import RuleSet
 from core.crypto.keys import load_public
-from core.errors import ConfigInvalid, GatefleetError, NotFound
+from core.errors import ConfigInvalid, GatefleetError
 from core.messages.topics import EDGE_NAME
-from drivers import registry
 from edge.device_mistakes import device_mistakes
-from edge.mistakes import Mistake, of_pydantic, read_table, refusal
+from edge.lane_mistakes import Lanes, lane_mistakes, of_site_file
+from edge.mistakes import Mistake, read_table, refusal
 from edge.sections import (
+    ChannelSection,
     CryptoSection,
     DeviceSection,
     DeviceSpec,
     EdgeSection,
-    LaneSection,
+    PassengerSection,
     SecretRef,
     Section,
     SiteFile,
     UplinkSection,
+    VehicleSection,
 )
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -64,12 +66,13 @@ def parse_config(raw: bytes, name: str) -> EdgeConfig:
     table, lines = read_table(raw, name)
     sound = _Sound.of(table)
     specs: dict[str, DeviceSpec] = {}
-    lane_of = {device: lane.id for lane in sound.lanes.values() for device in (lane.gate, lane.reader)}
-    mistakes = [*device_mistakes(sound.devices, lane_of, specs), *_lane_mistakes(sound), *_edge_mistakes(sound)]
+    lane_of = {device: lane.id for lane in sound.lanes.values() for device in lane.devices.values()}
+    mistakes = [*device_mistakes(sound.devices, lane_of, specs), *lane_mistakes(sound.file_lanes, specs)]
+    mistakes += _edge_mistakes(sound)
     try:
         file = SiteFile.model_validate(table)
     except ValidationError as error:
-        mistakes += (of_pydantic(one, SiteFile) for one in error.errors(include_url=False))
+        mistakes += (of_site_file(one) for one in error.errors(include_url=False))
         raise refusal(mistakes, name, lines) from error
     if mistakes:
         raise refusal(mistakes, name, lines)
@@ -108,7 +111,8 @@ class _Sound:
     uplink: UplinkSection | None
     crypto: CryptoSection | None
     devices: Mapping[int, DeviceSection]
-    lanes: Mapping[int, LaneSection]
+    lanes: Mapping[int, PassengerSection | VehicleSection]
+    channels: Mapping[int, ChannelSection]
     drivers: Mapping[str, str]
     """Of every device that has an id and a driver, sound or not."""
 
@@ -120,9 +124,15 @@ class _Sound:
             uplink=_sound(UplinkSection, table.get("uplink")),
             crypto=_sound(CryptoSection, table.get("crypto")),
             devices=_all_sound(DeviceSection, _entries(table, "device")),
-            lanes=_all_sound(LaneSection, _entries(table, "lane")),
+            lanes=_sound_lanes(_entries(table, "lane")),
+            channels=_all_sound(ChannelSection, _entries(table, "channel")),
             drivers={str(one["id"]): str(one.get("driver")) for one in entries if "id" in one},
         )
+
+    @property
+    def file_lanes(self) -> Lanes:
+        """Return what the lanes of the file can be held against."""
+        return Lanes(self.lanes, self.channels, self.drivers)
 
 
 def _entries(table: Mapping[str, Any], key: str) -> dict[int, Any]:
@@ -137,40 +147,14 @@ def _sound(model: type[_Part], value: object) -> _Part | None:
         return None
 
 
+def _sound_lanes(values: Mapping[int, object]) -> dict[int, PassengerSection | VehicleSection]:
+    people, vehicles = _all_sound(PassengerSection, values), _all_sound(VehicleSection, values)
+    return dict(sorted((people | vehicles).items()))  # a lane has one kind: it is sound as that, or not at all
+
+
 def _all_sound(model: type[_Part], values: Mapping[int, object]) -> dict[int, _Part]:
     parts = {number: _sound(model, value) for number, value in values.items()}
     return {number: part for number, part in parts.items() if part is not None}
-
-
-def _lane_mistakes(sound: _Sound) -> Iterator[Mistake]:
-    used: dict[str, str] = {}
-    seen: set[str] = set()
-    for number, lane in sound.lanes.items():
-        at = f"lane.{number}"
-        if lane.id in seen:
-            yield Mistake(f"{at}.id", f"{lane.id!r} is taken by another lane")
-        seen.add(lane.id)
-        for role, wanted in (("gate", "turnstile"), ("reader", "reader")):
-            device = getattr(lane, role)
-            kind = _kind(sound.drivers[device]) if device in sound.drivers else None
-            if device not in sound.drivers:
-                yield Mistake(f"{at}.{role}", f"there is no device {device!r}")
-            elif kind not in {None, wanted}:
-                yield Mistake(f"{at}.{role}", f"{device} is a {kind}, wanted a {wanted}")
-            if device in used:
-                yield Mistake(f"{at}.{role}", f"{device} serves {used[device]} already")
-            used[device] = lane.id
-        if lane.direction not in lane.rules.directions:
-            allowed = ", ".join(lane.rules.directions)
-            yield Mistake(f"{at}.direction", f"{lane.direction} is not among the directions of its rules: {allowed}")
-
-
-def _kind(driver: str) -> str | None:
-    """Return the kind of a driver's devices; None for a driver that there is not, which is told elsewhere."""
-    try:
-        return registry.driver(driver).kind
-    except NotFound:
-        return None
 
 
 def _edge_mistakes(sound: _Sound) -> Iterator[Mistake]:

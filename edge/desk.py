@@ -18,15 +18,23 @@ from core.messages.events import (
     PassageDecided,
     PassageTimedOut,
 )
+from core.messages.vehicle_events import (
+    VehicleAnomaly,
+    VehicleCleared,
+    VehicleDecided,
+    VehiclePassedFree,
+    VehicleTimedOut,
+)
 from drivers.facts import Fact
 from edge.board import Board, DeviceRecord, public_fact
 from edge.buffer import Buffer
 from edge.clock import Clock
 from edge.control import Operation, Request, Streaming, text_of
-from edge.lane import LaneRunner
+from edge.devices import AnyLane
 from edge.lanes.words import AskMode, AskOpen
 from edge.lists import ListKeeper
 from edge.uplink import UplinkState
+from edge.vehicle_lane import VehicleLaneRunner
 
 _KEPT_PASSAGES: Final = 1_000
 _TAIL_BACKLOG: Final = 256
@@ -69,7 +77,7 @@ class Desk:
     buffer: Buffer
     clock: Clock
     lists: ListKeeper
-    lanes: dict[str, LaneRunner]
+    lanes: dict[str, AnyLane]
     uplink: UplinkState
     tail: Tail
     new_id: Callable[[], str]
@@ -134,13 +142,14 @@ class Desk:
         words = asdict(depth) | {"dropped": self.buffer.counts.dropped.get(stream, 0)}
         return words | {"oldest": depth.oldest.isoformat() if depth.oldest else None}
 
-    def _lane(self, runner: LaneRunner) -> dict[str, Any]:
+    def _lane(self, runner: AnyLane) -> dict[str, Any]:
         return {
             "id": runner.spec.id,
             "state": runner.lane.state.value,
             "mode": runner.lane.memo.mode.value,
             "gate": runner.spec.gate,
             "reader": runner.spec.reader,
+            **({"shown": list(runner.shown)} if isinstance(runner, VehicleLaneRunner) else {}),
             **asdict(runner.counters),
         }
 
@@ -174,7 +183,7 @@ class Desk:
         result = "failed" if failure else "done"
         return {"lane": lane, "mode": runner.lane.memo.mode.value, "result": result, "detail": failure}
 
-    def _wish(self, runner: LaneRunner, action: str, request: Request, actor: str, reason: str) -> AskMode | AskOpen:
+    def _wish(self, runner: AnyLane, action: str, request: Request, actor: str, reason: str) -> AskMode | AskOpen:
         if action == "open":
             direction = text_of(request, "direction", default=runner.spec.direction.value)
             if direction not in tuple(Direction):
@@ -240,15 +249,19 @@ def _findings(record: DeviceRecord) -> list[dict[str, Any]]:
 def _passage_words(event: object) -> dict[str, Any] | None:
     words: dict[str, Any]
     match event:
-        case PassageDecided():
+        case PassageDecided() | VehicleDecided():
             words = {"kind": "decided", "effect": event.effect.value, "direction": event.direction.value}
             words |= {"reasons": [reason.code.value for reason in event.reasons], "ms": event.latency_ms}
-        case PassageCleared():
+        case PassageCleared() | VehicleCleared():
             words = {"kind": "cleared", "direction": event.direction.value, "ms": event.opened_ms}
-        case PassageTimedOut():
+        case PassageTimedOut() | VehicleTimedOut():
             words = {"kind": "timed_out"}
         case PassageAnomaly():
             words = {"kind": "anomaly", "anomaly": event.kind.value, "persons": event.persons}
+        case VehicleAnomaly():
+            words = {"kind": "anomaly", "anomaly": event.kind.value, "persons": 1}
+        case VehiclePassedFree():
+            words = {"kind": "free", "direction": event.direction.value, "persons": 1}
         case FreePassage():
             words = {"kind": "free", "direction": event.direction.value, "persons": event.persons}
         case _:

@@ -3,13 +3,13 @@
 What only some daemons need, such as an HTTP stack, is imported where a device asks for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
 
 from pydantic import SecretStr
 
-from drivers.facts import PeopleCounted
+from drivers.facts import Fact, PeopleCounted, PlateRead
 from edge.board import Board
 from edge.buffer import Buffer
 from edge.clock import Clock
@@ -21,15 +21,18 @@ from edge.library import OPENED_BY, LibrarySession, Shared
 from edge.links.modbus import Bus
 from edge.links.modbus_url import SCHEMES, BusAddress, open_bus, parse_modbus_url
 from edge.links.stream import stream_link
+from edge.plate_cameras import of_lane, of_road
 from edge.reporting import Reporter
 from edge.sections import DeviceSpec
-from edge.session import RegisterSession, Session, StreamSession
+from edge.session import Deliver, RegisterSession, Session, StreamSession
 from edge.terminals import Terminals
+from edge.vehicle_lane import VehicleLaneRunner
 
 if TYPE_CHECKING:
     from edge.links.http_server import HttpServer, Mount
     from edge.push import PushSession
 
+AnyLane = LaneRunner | VehicleLaneRunner
 AnySession = Union[Session, Terminals, LibrarySession, "PushSession"]
 
 
@@ -41,7 +44,9 @@ class Around:
     buffer: Buffer
     ledger: Ledger
     clock: Clock
-    lanes: Mapping[str, LaneRunner]
+    lanes: Mapping[str, AnyLane]
+    plate_token: Callable[[str], str]
+    """Makes the token of a plate; raises IdentifierRefused."""
 
 
 @dataclass(slots=True)
@@ -96,11 +101,13 @@ def _pushing(spec: DeviceSpec, around: Around, made: Devices) -> "tuple[PushSess
     from edge.links.push_places import place_of
     from edge.push import PushSession
 
-    deliver = _reporter(spec, around).pushed
+    deliver: Deliver = _reporter(spec, around).pushed
     if PeopleCounted in spec.driver.facts:
         counter = CounterRunner(spec.id, around.buffer, around.ledger, around.clock.wall)
         made.counters[spec.id] = counter
         deliver = counter.counted
+    elif PlateRead in spec.driver.facts:
+        deliver = _plates(spec, around, deliver)
     access = spec.access
     assert access is not None, "a device that pushes has been checked to say who may"
     session = PushSession(spec, around.board, deliver, silent_after_s=access.silent_after_s)
@@ -114,17 +121,38 @@ def _pushing(spec: DeviceSpec, around: Around, made: Devices) -> "tuple[PushSess
     return session, mount
 
 
-def _register(spec: DeviceSpec, around: Around, buses: dict[BusAddress, Bus]) -> RegisterSession:
+def _plates(spec: DeviceSpec, around: Around, others: Deliver) -> Deliver:
     lane = around.lanes.get(spec.lane) if spec.lane else None
-    url = parse_modbus_url(spec.link)
-    session = RegisterSession(spec, around.board, lane.observed if lane else _reporter(spec, around).noted)
+    if isinstance(lane, VehicleLaneRunner):
+        return of_lane(lane, spec.id, others)
+    return of_road(spec.id, around.buffer, around.clock.stamp, around.plate_token, others)
+
+
+def _register(spec: DeviceSpec, around: Around, buses: dict[BusAddress, Bus]) -> RegisterSession:
+    url, seen, noted = parse_modbus_url(spec.link), _seen_by(spec, around), _reporter(spec, around).noted
+
+    def told(fact: Fact) -> None:
+        seen(fact)
+        noted(fact)
+
+    session = RegisterSession(spec, around.board, told)
     session.attach(buses.setdefault(url.bus, open_bus(url.bus)), url.unit, url.timeout_s)
     return session
 
 
+def _seen_by(spec: DeviceSpec, around: Around) -> Callable[[Fact], None]:
+    """Return what of a lane hears a register device; a board that only lights a lane is none of its eyes."""
+    match around.lanes.get(spec.lane) if spec.lane else None:
+        case LaneRunner(observed=observed):
+            return observed
+        case VehicleLaneRunner(observed=observed, spec=lane) if lane.barrier == spec.id:
+            return observed
+    return lambda _: None
+
+
 def _stream(spec: DeviceSpec, around: Around) -> StreamSession:
     lane = around.lanes.get(spec.lane) if spec.lane else None
-    deliver = lane.credential if lane else _reporter(spec, around).heard
+    deliver = lane.credential if isinstance(lane, LaneRunner) else _reporter(spec, around).heard
     return StreamSession(resolved(spec), stream_link(spec.link), around.board, deliver)
 
 

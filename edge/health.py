@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from core.errors import LinkLost
 from core.messages.event import Stream
 from core.messages.events import PassageAnomaly, PassageCleared, PassageDecided
+from core.messages.vehicle_events import VehicleAnomaly, VehicleCleared, VehicleDecided
 from edge.board import Board
 from edge.buffer import Buffer
 from edge.clock import Clock
@@ -64,11 +65,11 @@ class Metrics:
     def event(self, event: object) -> None:
         """Count a lane's event."""
         match event:
-            case PassageDecided(lane=lane, effect=effect):
+            case PassageDecided(lane=lane, effect=effect) | VehicleDecided(lane=lane, effect=effect):
                 self._decisions.labels(lane, effect.value).inc()
-            case PassageCleared(lane=lane):
+            case PassageCleared(lane=lane) | VehicleCleared(lane=lane):
                 self._passages.labels(lane).inc()
-            case PassageAnomaly(lane=lane, kind=kind):
+            case PassageAnomaly(lane=lane, kind=kind) | VehicleAnomaly(lane=lane, kind=kind):
                 self._anomalies.labels(lane, kind.value).inc()
             case _:
                 pass

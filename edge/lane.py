@@ -21,7 +21,7 @@ from edge.clock import Clock
 from edge.lanes.passenger import PassengerLane
 from edge.lanes.words import AskMode, AskOpen, Commit, GateDone, Input, Memo, Presented, Recorded, Tick, ToGate
 from edge.ledger import Ledger
-from edge.sections import LaneSection
+from edge.sections import PassengerSection
 
 _MAX_WAITING: Final = 64
 _SAME_DOCUMENT_MS: Final = 1_500
@@ -63,7 +63,7 @@ class LaneRunner:
     def __init__(
         self,
         *,
-        spec: LaneSection,
+        spec: PassengerSection,
         memo: Memo,
         judge: Judge,
         gate: Callable[[DeviceCommand], Awaitable[None]],
@@ -240,7 +240,7 @@ class LaneRunner:
             lane=self.spec.id,
             kind=self.spec.kind,
             directions=self.spec.rules.directions,
-            devices={"gate": self.spec.gate, "reader": self.spec.reader},
+            devices=self.spec.devices,
             mode=self.lane.memo.mode,
             ruleset_version=self._judge.ruleset.version,
         )

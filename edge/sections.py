@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.clearance.model import Direction, LaneRules
 from drivers.base import Driver, Settings
 from drivers.profile import Profile
+from edge.lanes.channel import ChannelSettings
+from edge.lanes.vehicle_words import VehicleSettings
+from edge.lanes.votes import CameraRole
 from edge.lanes.words import PassengerSettings
 from edge.links.push_places import Access
 from edge.mistakes import REFERENCE
@@ -89,16 +92,85 @@ class DeviceSection(Section):
     """Who may push for it; only of a device that does."""
 
 
-class LaneSection(Section):
-    """One lane: devices in roles, the rules for who may pass, and how long things may take."""
+_LANE_ID = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
 
-    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
+
+class PassengerSection(Section):
+    """One lane for people: devices in roles, the rules for who may pass, and how long things may take."""
+
+    id: str = _LANE_ID
     kind: Literal["passenger"]
     gate: str
     reader: str
     direction: Direction
     rules: LaneRules
     timing: PassengerSettings = Field(default_factory=PassengerSettings)
+
+    @property
+    def devices(self) -> dict[str, str]:
+        """Return the devices by their role."""
+        return {"gate": self.gate, "reader": self.reader}
+
+
+class Cameras(Section):
+    """The plate cameras of a vehicle lane, by the end of the vehicle that they see."""
+
+    front: str
+    rear: str | None = None
+
+    def role(self, device: str) -> CameraRole:
+        """Return what a camera sees."""
+        return CameraRole.REAR if device == self.rear else CameraRole.FRONT
+
+
+class VehicleSection(Section):
+    """One lane for vehicles. The board of its barrier has the inputs at the road, and mostly the light too.
+
+    To a technician its barrier is the gate, and its front camera the reader.
+    """
+
+    id: str = _LANE_ID
+    kind: Literal["vehicle"]
+    barrier: str
+    cameras: Cameras
+    light: str | None = None
+    """A barrier's board that has the light, where the lane's own has none."""
+    display: str | None = None
+    channel: str | None = None
+    """The channel whose barriers pair into one passage; a section of its own."""
+    position: int = Field(default=1, ge=1, le=99)
+    """Which barrier of the channel, or of the lane, this is."""
+    direction: Direction
+    rules: LaneRules
+    timing: VehicleSettings = Field(default_factory=VehicleSettings)
+
+    @property
+    def gate(self) -> str:
+        """Return what lets through."""
+        return self.barrier
+
+    @property
+    def reader(self) -> str:
+        """Return what tells who comes."""
+        return self.cameras.front
+
+    @property
+    def devices(self) -> dict[str, str]:
+        """Return the devices by their role."""
+        roles = {"barrier": self.barrier, "front": self.cameras.front, "rear": self.cameras.rear}
+        roles |= {"light": self.light, "display": self.display}
+        return {role: device for role, device in roles.items() if device is not None}
+
+
+LaneSection = Annotated[PassengerSection | VehicleSection, Field(discriminator="kind")]
+"""One lane of either kind."""
+
+
+class ChannelSection(Section):
+    """Barriers in a row whose lanes name this channel: what passes them is one passage."""
+
+    id: str = _LANE_ID
+    settings: ChannelSettings = Field(default_factory=ChannelSettings)
 
 
 class SiteFile(Section):
@@ -114,6 +186,7 @@ class SiteFile(Section):
     rules_version: int = Field(default=1, ge=1)
     device: tuple[DeviceSection, ...] = ()
     lane: tuple[LaneSection, ...] = ()
+    channel: tuple[ChannelSection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A whole checkpoint from its site file: every turnstile and reader on real sockets and ptys, and the people who come.
+"""A whole checkpoint from its site file: turnstiles, barriers and readers on real sockets and ptys, and who comes.
 
 The site file's links are the real site's; each is served here at a free port or on a new pty, and `Site.links` says
 where, so that nothing has a fixed port and two sites never meet.
@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from core.clearance.model import Direction
 from edge.config import EdgeConfig
 from edge.links.modbus_url import BusAddress, ModbusUrl, parse_modbus_url
-from edge.sections import DeviceSpec
+from edge.sections import DeviceSpec, PassengerSection
+from simulators.barrier import Barrier, barrier_bank
 from simulators.modbus import Bank, Server, serve_pty, serve_tcp
 from simulators.people import Manner, Traveller
 from simulators.reader import Reader, serve_pty_reader, serve_tcp_reader
@@ -51,6 +52,7 @@ class Site:
 
     config: EdgeConfig
     gates: dict[str, Gate] = field(default_factory=dict)
+    barriers: dict[str, Barrier] = field(default_factory=dict)
     readers: dict[str, Reader] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     """Device id -> the URL at which it is served."""
@@ -70,7 +72,8 @@ class Site:
     async def _lane(
         self, lane: str, people: Sequence[Traveller], began: float, told: Callable[[Outcome], None] | None
     ) -> None:
-        spec = next(one for one in self.config.file.lane if one.id == lane)
+        lanes = (one for one in self.config.file.lane if isinstance(one, PassengerSection))
+        spec = next(one for one in lanes if one.id == lane)
         gate, reader = self.gates[spec.gate], self.readers[spec.reader]
         for one in people:
             await asyncio.sleep(began + one.at_s - asyncio.get_running_loop().time())
@@ -121,12 +124,14 @@ async def _show_until_open(one: Traveller, gate: Gate, reader: Reader, direction
 
 @contextlib.asynccontextmanager
 async def run_site(config: EdgeConfig, seed: int = 0) -> AsyncIterator[Site]:
-    """Serve every device of a site file."""
+    """Serve every device of a site file; those that push to the edge keep their link, and push when told to."""
     site = Site(config)
     async with contextlib.AsyncExitStack() as stack:
         buses: dict[BusAddress, list[tuple[DeviceSpec, ModbusUrl]]] = defaultdict(list)
         for spec in config.devices.values():
-            if spec.driver.name == "turnstile":
+            if spec.link.startswith("http-server:"):
+                continue
+            if spec.driver.name in {"turnstile", "barrier"}:
                 url = parse_modbus_url(spec.link)
                 buses[url.bus].append((spec, url))
             else:
@@ -152,11 +157,18 @@ async def _serve_bus(
 ) -> None:
     units: dict[int, Bank] = {}
     for spec, url in devices:
-        gate = site.gates[spec.id] = Gate()
-        units[url.unit] = gate_bank(gate, spec.profile)
+        units[url.unit] = _bank(site, spec)
     serve = serve_pty(units, seed=seed) if address.device else serve_tcp(units, seed=seed)
     server = await stack.enter_async_context(serve)
     site.servers.append(server)
     for spec, url in devices:
         joint = "&" if "?" in server.url else "?"
         site.links[spec.id] = f"{server.url}{joint}unit={url.unit}"
+
+
+def _bank(site: Site, spec: DeviceSpec) -> Bank:
+    if spec.driver.name == "barrier":
+        barrier = site.barriers[spec.id] = Barrier()
+        return barrier_bank(barrier, spec.profile)
+    gate = site.gates[spec.id] = Gate()
+    return gate_bank(gate, spec.profile)

@@ -1,11 +1,13 @@
 """The events of vehicle lanes and of the channels that their barriers form. Plates travel as keyed tokens only."""
 
+from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.clearance.model import Direction, Effect, Reason
-from core.messages.event import Event, LaneEvent
+from core.messages.event import DeviceEvent, Event, LaneEvent, Stream
 from core.messages.events import LaneMode
 
 
@@ -144,3 +146,19 @@ class ChannelPassed(Event):
     def subject(self) -> str:
         """Return the channel's id."""
         return self.channel
+
+
+class RoadPlateSeen(DeviceEvent):
+    """A plate camera that serves no lane told of a vehicle."""
+
+    STREAM: ClassVar[Stream] = Stream.TELEMETRY
+
+    plate_token: str
+    """Empty where the plate could not be read."""
+    plate_tokens: tuple[str, ...] = ()
+    confidence: float | None = None
+    """0 to 1, as the camera says."""
+    direction: str = ""
+    """approach, depart, or empty where not told."""
+    taken_at: datetime | None = None
+    """The camera's time; None where it told none."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.errors import NotFound
 from core.messages.events import Health, LaneMode
 from drivers.base import Settings
-from drivers.facts import CredentialRead, GateObserved
+from drivers.facts import CredentialRead, GateObserved, PlateRead
 from drivers.reader import DRIVER as READER
 from drivers.turnstile import DRIVER as TURNSTILE
 from edge.board import Board, Finding, public_fact
@@ -167,3 +167,9 @@ def test_each_change_of_health_or_faults_is_told_exactly_once(steps):
             seen.append((record.health, record.faults))
         assert record.findings
     assert [(event.health, event.faults) for event in told] == seen[1:]
+
+
+def test_what_names_a_person_or_a_car_stays_inside():
+    assert public_fact(PlateRead("粤C12345", confidence=0.9))["plate"] == "(7 characters)"
+    assert public_fact(PlateRead(""))["plate"] == ""
+    assert "M12345678" not in str(public_fact(CredentialRead("M12345678")))

@@ -20,7 +20,7 @@ from edge.clock import Clock
 from edge.lane import LaneRunner, Observers
 from edge.lanes.words import AskMode, AskOpen, Memo, State
 from edge.ledger import Ledger
-from edge.sections import LaneSection
+from edge.sections import PassengerSection
 from simulators.people import specimen
 
 from .conftest import START, TOKEN_KEY, Shelf, until
@@ -47,7 +47,7 @@ class Desk:
 
     def start(self, memo=None):
         timing = {"enter_timeout_ms": 500, "pass_timeout_ms": 500, "close_timeout_ms": 200}
-        spec = LaneSection(
+        spec = PassengerSection(
             id="L",
             kind="passenger",
             gate="TS",

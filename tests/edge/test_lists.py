@@ -563,6 +563,7 @@ async def test_of_many_announcements_that_wait_only_the_newest_is_done(keeper, c
     assert len(heard.events) == 1
 
 
+@pytest.mark.slow  # it measures time, and wants a processor to itself
 async def test_a_large_list_holds_up_no_lane(keeper, central):
     """Reading it took the loop for as long as it took; it is done beside it now."""
     rows = [(f"d{number:043d}", ListEntry(f"E{number}")) for number in range(20_000)]
