@@ -184,7 +184,8 @@ def resolved(spec: DeviceSpec) -> DeviceSpec:
     changed = {name: value for name, value in values.items() if value is not getattr(spec.settings, name)}
     if not changed:
         return spec
-    return spec.with_settings(spec.settings.model_copy(update=changed))
+    # Made anew: a copy would keep what was derived from the references, such as a key.
+    return spec.with_settings(type(spec.settings).model_validate(values))
 
 
 def _opened(value: Any) -> Any:

@@ -22,7 +22,7 @@ MAX_LINE: Final = 1 << 20
 _CHUNK: Final = 1 << 16
 _DOCUMENT_KINDS: Final = ("mrz", "plate", "resident-id", "permit")
 """Kinds of text that need no driver; core.identity.describe has the same names."""
-_TEXT_DRIVERS: Final = frozenset({"reader"})
+_TEXT_DRIVERS: Final = frozenset({"reader", "nmea0183"})
 """Drivers whose bytes are text, so that a line of input is a line of theirs."""
 
 StreamOption = Annotated[
@@ -35,12 +35,14 @@ DecodeLine = Callable[[bytes], Reports]
 HELP: Final = N_(
     "Decode bytes or text offline.\n\n"
     "KIND is a kind of document (mrz, plate, resident-id, permit) or a driver with a byte decoder, "
-    "such as modbus-rtu, modbus-tcp or reader. With `-` every line of standard input gives one line "
+    "such as modbus-rtu, jt808, nmea0183 or reader. With `-` every line of standard input gives one line "
     'of JSON: {"reports": [...]} or {"error": {...}}.'
 )
 EXAMPLES: Final = (
     "gatefleet decode plate --text \u7ca4Z1234\u6e2f\n"
     "gatefleet decode modbus-rtu --hex 110306014101440147d120\n"
+    "gatefleet decode jt808 --hex 7e00020000012345678900000a817e\n"
+    "gatefleet decode nmea0183 - < sentences.txt\n"
     "gatefleet decode mrz - < documents.txt"
 )
 
@@ -58,6 +60,8 @@ class Source:
     end: bytes = b""
     """Follows a line of text on the wire."""
     encoding: str = "utf-8"
+    whole: bool = False
+    """A request or body that was understood ended by itself: an empty one behind it would be another."""
 
 
 def register(root: typer.Typer) -> None:
@@ -114,7 +118,8 @@ def source_of(kind: str, profile: str | None) -> Source:
             raise ConfigInvalid(f"{profile} is a profile of the driver {model.driver}, not of {kind}", place=profile)
     make = driver.decoder
     if kind not in _TEXT_DRIVERS:
-        return Source(text=False, decode=lambda: make(model), frames=True)
+        pushes = driver.links == {"http-server"}
+        return Source(text=False, decode=lambda: make(model), frames=True, whole=pushes)
     layout = model.map if model else {}
     end = "\r\n" if not layout.get("terminators") else layout["terminators"][0]
     encoding = layout.get("encoding", "utf-8")
@@ -149,7 +154,7 @@ def _once(source: Source, data: bytes) -> Reports:
     reports = list(connection(data))
     if not source.frames:
         return reports
-    while more := connection(b""):
+    while not (source.whole and reports) and (more := connection(b"")):
         reports += more
     if not reports:
         raise FrameIncomplete(f"no whole frame in {len(data)} bytes")

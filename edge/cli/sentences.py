@@ -59,6 +59,22 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
         N_("The gate is in mode {mode}, so it does not check travellers one by one."),
         N_("To end it: gatefleet gate release LANE --reason TEXT; see its key switch and the fire alarm too."),
     ),
+    "login_refused": Sentence(
+        N_("The device calls at {link}, but its login is refused: {error}."),
+        N_("Compare user name and password in the device with the access table; look at its clock and its address."),
+    ),
+    "doubtful": Sentence(
+        N_("The point {point} cannot be trusted: {why}."),
+        N_("Check the sensor and its cable, and the point in the profile."),
+    ),
+    "signal": Sentence(
+        N_("The device tells {topic} ({source})."),
+        N_("Go and see; the device's manual says what clears it."),
+    ),
+    "count_drift": Sentence(
+        N_("The counter told {counted} persons where its lanes passed {passed}, over {buckets} periods."),
+        N_("Check the counter's view, its line and its height; clean the lens."),
+    ),
     "profile_mismatch": Sentence(
         N_("The device is not what its profile says: {detail}."),
         N_("Put the right profile into the configuration, or the right device into its place."),

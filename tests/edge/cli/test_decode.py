@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drivers import registry
 from edge.cli.decode import MAX_LINE, answer, bounded_lines, line_decoder, source_of
+from simulators.dahua_anpr import TollgateCamera
+from simulators.desk import Desk
+from simulators.dock import Dock
+from simulators.face_terminal import FaceTerminal
+from simulators.hik_anpr import PlateCamera
+from simulators.hik_counting import PeopleCounter
+from simulators.pushing import Pusher
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 KINDS = {"mrz": "mrz", "plate": "plate", "id-resident": "resident-id", "id-home-return": "permit"}
@@ -185,7 +193,94 @@ def test_lines_are_the_same_however_they_are_cut(lines, cut, ends):
     assert found == [None if len(line) > 20 else line.removesuffix(b"\r") for line in whole]
 
 
-@pytest.mark.parametrize("kind", ["mrz", "plate", "resident-id", "permit", "modbus-rtu", "modbus-tcp", "reader"])
+DECODING = [name for name in registry.names() if registry.driver(name).decoder is not None]
+
+
+class Tape(Pusher):
+    """Keeps what a push device would have sent, as whole requests."""
+
+    async def post(self, body, content_type, path=""):
+        head = f"POST {path or '/'} HTTP/1.1\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.answers.append((200, head.encode() + body))
+        return 500
+
+
+async def pushed(name):
+    """Return a request of a push device."""
+    tape = Tape("http://127.0.0.1:1", None)
+    dock = Dock(tape)
+    dock.insert(1, "EQ-1")
+    says = {
+        "hik-anpr": PlateCamera(tape).heartbeat,
+        "dahua-anpr": TollgateCamera(tape).describe,
+        "hik-counting": PeopleCounter(tape).tell_totals,
+        "desk": Desk(tape).beat,
+        "face-terminal": FaceTerminal(tape).beat,
+        "dock": dock.push,
+    }
+    await says[name]()
+    return tape.answers[0][1]
+
+
+def captured(file, protocols):
+    """Return the first row of a file that one of these drivers can read."""
+    for line in (VECTORS / file).read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if row["protocol"] in protocols and isinstance(row["input"], str) and "error" not in row["expected"]:
+            yield row["input"], row["expected"]
+
+
+async def a_good_line(name):
+    """Return a line of input that means something to a driver."""
+    match name:
+        case "reader":
+            return b"HELLO"
+        case "nmea0183":
+            return next(captured("nmea0183.jsonl", {"nmea0183"}))[0].encode()
+        case "jt808":
+            return next(captured("jt808.jsonl", {"jt808"}))[0].encode()
+        case "modbus-rtu" | "modbus-tcp":
+            return next(captured("modbus.jsonl", {name}))[0].encode()
+        case "gat1400":
+            return b'{"KeepaliveObject": {"DeviceID": "1"}}'.hex().encode()
+        case "gb28181":
+            return next(captured("gb28181.jsonl", {"gb28181-sip"}))[0].encode().hex().encode()
+        case "onvif-camera" | "onvif-event":
+            rows = captured("onvif.jsonl", {"onvif"})
+            events = name == "onvif-event"
+            return next(text for text, expected in rows if ("events" in expected) is events).encode().hex().encode()
+        case "ntp":
+            return (b"\x24" + bytes(47)).hex().encode()
+        case "snmp":
+            return b"302902010104067075626c6963a01c02047b4c3f4b020100020100300e300c06082b060102010101000500"
+    return (await pushed(name)).hex().encode()
+
+
+@pytest.mark.parametrize("kind", DECODING)
+async def test_a_line_of_every_driver_is_one_line_of_reports(kind):
+    line = await a_good_line(kind)
+    value = json.loads(answer(line_decoder(source_of(kind, None), stream=False), line))
+    assert value.get("reports"), value
+
+
+def test_sentences_are_text_and_may_be_hexadecimal(run):
+    text = "$GPGGA,,,,,,0,00,99.99,,,,,,*48"
+    (line,) = answers(run("decode", "nmea0183", "-", stdin=text.encode() + b"\n"))
+    assert line["reports"][0]["type"] == "GGA"
+    assert run("decode", "nmea0183", "--text", text, "--json").json == line
+    assert run("decode", "nmea0183", "--hex", text.encode().hex(), "--json").json == line
+    epoch = [text, text.replace("GGA", "GLL"), text]
+    stream = answers(run("decode", "nmea0183", "-", "--stream", stdin="\n".join(epoch).encode()))
+    assert ["error" in one for one in stream] == [False, True, False]
+
+
+def test_the_help_names_the_drivers_that_are_asked_for_most(run):
+    shown = run("decode", "--help").out
+    assert "decode jt808 --hex" in shown
+    assert "decode nmea0183 -" in shown
+
+
+@pytest.mark.parametrize("kind", ["mrz", "plate", "resident-id", "permit", *DECODING])
 @pytest.mark.parametrize("stream", [False, True])
 def test_no_line_stops_the_run(kind, stream):
     decode = line_decoder(source_of(kind, None), stream=stream)

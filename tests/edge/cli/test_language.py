@@ -96,6 +96,10 @@ FINDINGS = [
     ("clock", {}),
     ("mode_not_normal", {"mode": "free"}),
     ("profile_mismatch", {"detail": "device says model 2"}),
+    ("login_refused", {"link": "http-server://10.0.0.2:8090/a", "error": "a wrong password"}),
+    ("doubtful", {"point": "draught_m", "why": "sentinel"}),
+    ("signal", {"topic": "on_battery", "source": "ups"}),
+    ("count_drift", {"counted": 70, "passed": 50, "buckets": 3}),
     *(("fault_bit", {"name": name}) for name in (*FAULTS, "bit_7")),
 ]
 
