@@ -1,5 +1,6 @@
 """The composition root: every route, projection, subscriber and worker of central, on one screen."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
@@ -119,6 +120,7 @@ def _command_workers(commands: Commands) -> tuple[Worker, ...]:
 async def run(config: CentralConfig, *, listening: Callable[[int], None] | None = None) -> None:
     """Run central until SIGTERM or SIGINT; `listening` is told the API's port."""
     central = build(config)
+    gc.freeze()  # what is there now stays: collections need not look at it again
     try:
         await bring_up_when_there(central.database, migrate=config.database.migrates)
         await serve(

@@ -2,14 +2,16 @@
 
 import importlib
 import pkgutil
+from functools import cache
 
 import drivers
 from core.errors import NotFound
 from drivers.base import Driver
 
 
+@cache
 def names() -> tuple[str, ...]:
-    """Return the names of all drivers that are here."""
+    """Return the names of all drivers that are here; looked for once."""
     found = (module.name for module in pkgutil.iter_modules(drivers.__path__) if module.ispkg)
     return tuple(sorted(name.replace("_", "-") for name in found))
 

@@ -1,6 +1,7 @@
 """The composition root of an edge: start in order, stop in reverse. Nothing here decides anything."""
 
 import asyncio
+import gc
 import hashlib
 import signal
 import time
@@ -63,6 +64,7 @@ async def serve(config: EdgeConfig, ready: Callable[[Parts], None] | None = None
         supervisor = Supervisor(group)
         try:
             await _start(parts, supervisor, stack)
+            gc.freeze()  # what is there now stays: collections need not look at it again
             notifier.send(READY="1", STATUS=_status(parts))
             supervisor.keep("notify", lambda: notifier.run(lambda: _status(parts)))
             log.info("edge.ready", edge=config.edge, devices=len(parts.devices.sessions), lanes=len(parts.lanes))
