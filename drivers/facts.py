@@ -4,8 +4,8 @@ Facts never leave the edge as they are: a credential's text is a natural identif
 """
 
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, ClassVar
 
 from core.messages.events import LaneMode
 
@@ -13,6 +13,13 @@ from core.messages.events import LaneMode
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One observation."""
+
+    TRAVELS: ClassVar[bool] = False
+    """Whether it may leave the edge as it is, as `DeviceTold`: only what names no person and no car."""
+
+    def key(self) -> str:
+        """Return which of the device's things it is about: told again, it supersedes what was told before."""
+        return ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values, for `gatefleet decode`."""
@@ -150,7 +157,7 @@ def _plain(value: object) -> object:
     match value:
         case frozenset():
             return sorted(value)
-        case datetime():
+        case date():
             return value.isoformat()
         case bytes():
             return {"bytes": len(value)}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from core.errors import BufferFull, BufferUnavailable
+from core.messages.device_events import DeviceTold
 from core.messages.envelope import Packed, Stamp, pack
 from core.messages.event import Event
 from core.messages.events import DeviceMeasured, DeviceSeen
@@ -112,6 +113,9 @@ class Reporter:
                 return position(self._spec.id, fact)
             case Measured(readings=readings):
                 return DeviceMeasured(device=self._spec.id, readings=readings)
+            case Fact(TRAVELS=True):
+                key, values = fact.key()[:128], fact.as_dict()
+                return DeviceTold(device=self._spec.id, fact=type(fact).__name__, key=key, values=values)
             case DeviceDescribed() if terminal:
                 described = {"vendor": fact.vendor, "model": fact.model, "firmware": fact.firmware}
                 return TerminalSeen(device=self._spec.id, terminal=terminal, online=True, **described)

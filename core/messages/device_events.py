@@ -1,7 +1,7 @@
 """What devices beside gates tell; `events.py` says how events are made and changed."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -26,3 +26,18 @@ class PeopleCountReported(DeviceEvent):
     """Shared out evenly over an interval longer than a bucket, or of a device whose clock was wrong."""
     late: bool = False
     """Came when the bucket was told already."""
+
+
+class DeviceTold(DeviceEvent):
+    """What a device told of its own matters, in its driver's words: a slot of a dock, a licence, a restart."""
+
+    STREAM: ClassVar[Stream] = Stream.STATE
+
+    fact: str = Field(max_length=64)
+    key: str = Field(default="", max_length=128)
+    """Which of the device's things it is about; the same again supersedes it."""
+    values: dict[str, Any]
+
+    def subject(self) -> str:
+        """Return the device's id, the fact and what it is about."""
+        return f"{self.device}/{self.fact}/{self.key}"[:128]

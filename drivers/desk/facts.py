@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from drivers.facts import Fact
 
@@ -21,6 +22,8 @@ class CertificateHeld:
 class DeskReported(Fact):
     """A heartbeat."""
 
+    TRAVELS: ClassVar[bool] = True
+
     desk: str
     at: datetime | None = None
     """The desk's time, with its zone."""
@@ -30,3 +33,7 @@ class DeskReported(Fact):
     battery_pct: float | None = None
     """Of a hand-held terminal."""
     certificates: tuple[CertificateHeld, ...] = ()
+
+    def key(self) -> str:
+        """Return what it is about."""
+        return self.desk

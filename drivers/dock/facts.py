@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from drivers.facts import Fact
 
@@ -9,6 +10,8 @@ from drivers.facts import Fact
 @dataclass(frozen=True, slots=True)
 class SlotChanged(Fact):
     """Something happened in a slot. The same `event_id` again is the same event."""
+
+    TRAVELS: ClassVar[bool] = True
 
     event_id: str
     slot: int
@@ -23,6 +26,10 @@ class SlotChanged(Fact):
     temperature_c: float | None = None
     fault: str = ""
     """The dock's own code of a fault."""
+
+    def key(self) -> str:
+        """Return what it is about."""
+        return f"slot {self.slot}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +48,14 @@ class RecordedFile:
 class RecordingsUploaded(Fact):
     """A recorder's files are all on the dock's storage. The same `event_id` again is the same upload."""
 
+    TRAVELS: ClassVar[bool] = True
+
     event_id: str
     slot: int
     at: datetime
     equipment: str
     files: tuple[RecordedFile, ...] = ()
+
+    def key(self) -> str:
+        """Return what it is about."""
+        return self.event_id

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 from drivers.facts import Fact
 
@@ -10,6 +10,8 @@ from drivers.facts import Fact
 @dataclass(frozen=True, slots=True)
 class CalibrationStated(Fact):
     """Until when an instrument may be used to measure, by its entry in the config. Whoever has a clock compares."""
+
+    TRAVELS: ClassVar[bool] = True
 
     due: date
     certificate: str = ""
