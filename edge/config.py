@@ -74,6 +74,7 @@ def parse_config(raw: bytes, name: str) -> EdgeConfig:
     except ValidationError as error:
         mistakes += (of_site_file(one) for one in error.errors(include_url=False))
         raise refusal(mistakes, name, lines) from error
+    mistakes += _platform_mistakes(file)
     if mistakes:
         raise refusal(mistakes, name, lines)
     rules = RuleSet(
@@ -155,6 +156,20 @@ def _sound_lanes(values: Mapping[int, object]) -> dict[int, PassengerSection | V
 def _all_sound(model: type[_Part], values: Mapping[int, object]) -> dict[int, _Part]:
     parts = {number: _sound(model, value) for number, value in values.items()}
     return {number: part for number, part in parts.items() if part is not None}
+
+
+def _platform_mistakes(file: SiteFile) -> Iterator[Mistake]:
+    devices = {device.id for device in file.device}
+    seen: dict[str, str] = {}
+    for number, platform in enumerate(file.platform):
+        for device, theirs in platform.cameras.items():
+            at = f"platform.{number}.cameras.{device}"
+            if device not in devices:
+                yield Mistake(at, f"there is no device {device!r}")
+            key = f"{platform.id}/{theirs}"
+            if key in seen:
+                yield Mistake(at, f"{theirs} is the id of {seen[key]} too")
+            seen.setdefault(key, device)
 
 
 def _edge_mistakes(sound: _Sound) -> Iterator[Mistake]:

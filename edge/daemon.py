@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -25,8 +26,12 @@ from edge.devices import AnySession
 from edge.health import DaemonCollector, serve_metrics
 from edge.links.modbus_url import BusAddress, parse_modbus_url
 from edge.notify import Notifier
+from edge.sections import PlatformSection
 from edge.session import RegisterSession
 from edge.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from edge.upward.gb28181 import Upward
 
 _MB = 1_000_000
 
@@ -93,6 +98,8 @@ async def _start(parts: Parts, supervisor: Supervisor, stack: AsyncExitStack) ->
         supervisor.keep(f"http.{place}", pushed_to.run, _all_lost(parts.devices.on(pushed_to)))
     for device, counter in parts.devices.counters.items():
         supervisor.keep(f"counter.{device}", counter.run)
+    for platform in parts.config.file.platform:
+        supervisor.keep(f"platform.{platform.id}", _platform(parts, platform).run)
     stack.push_async_callback(parts.devices.shared.close)
     supervisor.keep("orders", parts.orders.run)
     supervisor.keep("lists", parts.lists.run)
@@ -137,6 +144,12 @@ def _all_lost(sessions: Sequence[AnySession]) -> Callable[[Exception], None]:
             session.lost(error)
 
     return ended
+
+
+def _platform(parts: Parts, section: PlatformSection) -> "Upward":
+    from edge.platforms import build_platform  # noqa: PLC0415 only some edges have a platform above them
+
+    return build_platform(section, parts.board, parts.clock.wall)
 
 
 def _started(parts: Parts) -> Event:

@@ -1,10 +1,11 @@
 """The sections of a daemon's TOML file, each by itself typed and complete."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from core.clearance.model import Direction, LaneRules
 from drivers.base import Driver, Settings
@@ -173,6 +174,35 @@ class ChannelSection(Section):
     settings: ChannelSettings = Field(default_factory=ChannelSettings)
 
 
+class PlatformSection(Section):
+    """A video platform above, by GB/T 28181: we register there and tell of our cameras. Media is not served."""
+
+    id: str = _LANE_ID
+    kind: Literal["gb28181"]
+    host: str = Field(min_length=1, max_length=253)
+    port: int = Field(default=5060, ge=1, le=65_535)
+    transport: Literal["udp", "tcp"] = "udp"
+    upper_id: str = Field(pattern=r"^[0-9]{20}$")
+    own_id: str = Field(pattern=r"^[0-9]{20}$")
+    username: str = ""
+    """Empty: our id."""
+    password: SecretRef = Field(pattern=REFERENCE)
+    domain: str = ""
+    """Empty: the first ten digits of the platform's id."""
+    expires_s: int = Field(default=3600, ge=3, le=604_800)
+    keepalive_s: float = Field(default=60.0, gt=0, le=3600)
+    cameras: dict[str, str] = Field(default_factory=dict, max_length=1000)
+    """Device id -> the id of 20 digits under which the platform knows it."""
+
+    @field_validator("cameras")
+    @classmethod
+    def _ids(cls, cameras: dict[str, str]) -> dict[str, str]:
+        for device, number in cameras.items():
+            if not re.fullmatch(r"[0-9]{20}", number):
+                raise ValueError(f"{device}: {number!r} is not an id of 20 digits")
+        return cameras
+
+
 class SiteFile(Section):
     """The whole file."""
 
@@ -185,6 +215,7 @@ class SiteFile(Section):
     metrics: MetricsSection = Field(default_factory=MetricsSection)
     rules_version: int = Field(default=1, ge=1)
     device: tuple[DeviceSection, ...] = ()
+    platform: tuple[PlatformSection, ...] = ()
     lane: tuple[LaneSection, ...] = ()
     channel: tuple[ChannelSection, ...] = ()
 
