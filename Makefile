@@ -7,7 +7,7 @@ DURATION ?=
 JSON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check test test-peers demo lock fmt bench bench-crypto bench-devices bench-faults clean
+.PHONY: help venv check test test-peers demo lock fmt bench bench-crypto bench-devices bench-faults fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,9 @@ bench-crypto: venv ## SM2, SM3, SM4 against what the documents ask
 
 bench-devices: venv ## 5,000 vehicle locators on one daemon
 	$(BIN)/python bench/devices.py $(if $(JSON),--json $(JSON))
+
+fuzz: venv ## broken input for every parser, ten minutes; SECONDS=60 for less
+	$(BIN)/python bench/fuzz.py $(if $(SECONDS),--seconds $(SECONDS))
 
 bench-faults: venv ## 100,000 events through a bad network and thirty SIGKILLs
 	@sh .ci/packages mosquitto postgresql
