@@ -55,6 +55,8 @@ from edge.sections import VehicleSection
 
 _MAX_WAITING: Final = 64
 _BLIND_MS: Final = 2_000
+_FRESH_MS: Final = 500
+"""The arm is lowered only on inputs that were seen so lately; a barrier is looked at five times a second at least."""
 _LEAST_PAUSE_MS: Final = 5
 """A tick never comes at once: a deadline that stays past must not keep the loop busy."""
 
@@ -311,7 +313,7 @@ class VehicleLaneRunner:
     async def _to_barrier(self, action: ToBarrier) -> str:
         lowers = action.move == "close"
         try:
-            if lowers and (self._seen_ms is None or self._clock.monotonic_ms() - self._seen_ms >= _BLIND_MS):
+            if lowers and (self._seen_ms is None or self._clock.monotonic_ms() - self._seen_ms >= _FRESH_MS):
                 raise DeviceSilent("its inputs were not seen lately: the arm stays up", place=self.spec.barrier)
             await self._machinery.barrier(LowerArm() if lowers else RaiseArm())
         except GatefleetError as error:

@@ -34,7 +34,7 @@ class Inputs(_Section):
     space: Literal["discrete", "coil"] = "discrete"
     address: int = Field(ge=0, le=0xFFFF)
     count: int = Field(ge=1, le=64)
-    interval_ms: int = Field(ge=20, le=1_000)
+    interval_ms: int = Field(ge=20, le=200)
     """A loop that is on for less than this is not seen: a car at 20 km/h is on one for about 700 ms."""
     road: dict[RoadInput, _Place]
     arm: dict[ArmSwitch, _Place] = Field(default_factory=dict)
