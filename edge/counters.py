@@ -14,6 +14,7 @@ from drivers.facts import Fact, PeopleCounted
 from edge.buffer import Buffer
 from edge.counting import CountingMemo, CountingSettings, PeopleBuckets
 from edge.ledger import Ledger
+from edge.session import Deliver
 
 _LONGEST_S: Final = 60.0
 
@@ -23,7 +24,10 @@ log = structlog.get_logger()
 class CounterRunner:
     """The minutes of one counter."""
 
-    def __init__(self, device: str, buffer: Buffer, ledger: Ledger, wall: Callable[[], datetime]) -> None:
+    def __init__(
+        self, device: str, buffer: Buffer, ledger: Ledger, wall: Callable[[], datetime], *, others: Deliver
+    ) -> None:
+        self._others = others
         self._key = f"counter/{device}"
         self._ledger = ledger
         self._wall = wall
@@ -31,8 +35,9 @@ class CounterRunner:
         self._moved = asyncio.Event()
 
     async def counted(self, fact: Fact) -> None:
-        """Count, and commit that; raise BufferUnavailable where it cannot be."""
+        """Count, and commit that; raise BufferUnavailable where it cannot be. `others` takes what is no count."""
         if not isinstance(fact, PeopleCounted):
+            await self._others(fact)
             return
         self._buckets.counted(fact, self._wall())
         await self._commit(())

@@ -103,7 +103,7 @@ def _pushing(spec: DeviceSpec, around: Around, made: Devices) -> "tuple[PushSess
 
     deliver: Deliver = _reporter(spec, around).pushed
     if PeopleCounted in spec.driver.facts:
-        counter = CounterRunner(spec.id, around.buffer, around.ledger, around.clock.wall)
+        counter = CounterRunner(spec.id, around.buffer, around.ledger, around.clock.wall, others=deliver)
         made.counters[spec.id] = counter
         deliver = counter.counted
     elif PlateRead in spec.driver.facts:

@@ -8,10 +8,12 @@ from core.errors import BufferUnavailable
 from drivers import registry
 from drivers.base import Settings
 from drivers.dock.facts import RecordedFile, RecordingsUploaded, SlotChanged
-from drivers.facts import DeviceDescribed, DeviceSignal, Measured, PlateRead, PositionTaken
+from drivers.facts import DeviceDescribed, DeviceSignal, Measured, PeopleCounted, PlateRead, PositionTaken
 from drivers.modbus_points import PointDoubtful, PointTrusted
 from drivers.snmp.facts import LicenceTold
 from edge.board import Finding
+from edge.counters import CounterRunner
+from edge.ledger import Ledger
 from edge.profiles import load_profile
 from edge.reporting import Reporter
 from edge.sections import DeviceSpec
@@ -63,6 +65,16 @@ async def test_what_cannot_be_committed_is_raised_to_who_waits_and_counted_for_w
         await reporter.pushed(SlotChanged("e1", 3, "inserted", AT))
     await reporter.heard(PositionTaken("boat", 22.1, 113.5, fixed=True))
     assert (reporter.unrecorded, shelf.rows) == (1, [])
+
+
+async def test_what_a_people_counter_tells_beside_its_counts_is_not_lost(made, shelf, clock):
+    """A counter that lost its picture went on to look well."""
+    reporter, _, noted = made
+    counter = CounterRunner("CNT-1", shelf, Ledger(shelf, clock.stamp), clock.wall, others=reporter.pushed)
+    await counter.counted(DeviceSignal("videoloss", on=True))
+    assert noted["signal videoloss "].code == "signal"
+    await counter.counted(PeopleCounted(entered=2, left=1, since=AT, until=AT))
+    assert b'"entered":2' in shelf.memo_["counter/CNT-1"]
 
 
 def test_readings_of_a_polled_device_are_told_every_ten_seconds_the_newest_of_each_point(made, clock):
