@@ -81,7 +81,8 @@ def show(ctx: typer.Context, device: DeviceArgument, socket: SocketOption = None
         write_findings(page, findings)
         for title, key in ((_("Last fact"), "facts"), (_("Counters"), "counters")):
             if section(data, key):
-                page.heading(f"\n{title}")
+                page.text("")
+                page.heading(title)
                 page.fields((f"  {name}", value) for name, value in section(data, key).items())
 
     screen.show({**data, "findings": findings}, human)

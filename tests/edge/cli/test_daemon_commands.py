@@ -99,6 +99,7 @@ async def test_a_device_is_shown_with_why_and_what_to_do(run, serve):
     assert shown.code == 0
     for words in ("Reference Swing", "door is jammed", "Cure: Lock the lane", "in_count", "reads"):
         assert words in shown.out
+    assert "\\x" not in shown.out, "our own layout is not taken for a hostile device's"
 
 
 async def test_the_daemon_that_has_the_device_is_asked(run, serve):
