@@ -64,6 +64,21 @@ class Codec(Protocol):
         """Return the bytes of a command; raise Unsupported where the device has none."""
 
 
+class Question(Protocol):
+    """A command on its way to one of many, whose codec hears what it answers."""
+
+    @property
+    def frames(self) -> Sequence[bytes]:
+        """Return what is to be written, in order."""
+
+    @property
+    def outcome(self) -> str | None:
+        """Return how it ended: "" done, else why not; None as long as that is not known."""
+
+    def unanswered(self) -> str | None:
+        """Return the outcome where nothing more comes; None where what came says nothing."""
+
+
 class PeerCodec(Codec, Protocol):
     """The codec of one of many devices that call us on one port, and say who they are."""
 
@@ -77,6 +92,9 @@ class PeerCodec(Codec, Protocol):
 
     def overdue(self, now_ms: int) -> Sequence[Output]:
         """Return what is due by time alone, of a clock that never goes back; called every few seconds."""
+
+    def ask(self, command: Any) -> Question:
+        """Make a command of the driver's; raise DeviceRefused before the peer is known, Unsupported as `send`."""
 
     def answer(self, fact: Fact, now: datetime) -> bytes:
         """Return what a fact of its own asks to be told, such as the time; empty for most."""
@@ -186,6 +204,8 @@ class Driver:
     decoder: Callable[[Profile | None], Decode] | None = None
     many: bool = False
     """Many devices call us on the one link: each connection has a `PeerCodec` of its own."""
+    at_once: frozenset[type[BaseModel]] = frozenset()
+    """Those of the commands that end another that is under way, and so wait for none."""
     body_cap: int = 1 << 20
     """Bytes of the largest request that a push device may send; more is answered with 413."""
 

@@ -16,6 +16,8 @@ class Fact:
 
     TRAVELS: ClassVar[bool] = False
     """Whether it may leave the edge as it is, as `DeviceTold`: only what names no person and no car."""
+    PRIVATE: ClassVar[frozenset[str]] = frozenset()
+    """Fields that name a person or a car: they are shown to nobody, only how long they are."""
 
     def key(self) -> str:
         """Return which of the device's things it is about: told again, it supersedes what was told before."""
@@ -25,10 +27,21 @@ class Fact:
         """Return the fields as JSON values, for `gatefleet decode`."""
         return {key: _plain(value) for key, value in asdict(self).items()}
 
+    def outward(self) -> dict[str, Any]:
+        """Return what of it may leave the edge, of a fact that travels."""
+        return self.as_dict()
+
+    def shown(self) -> dict[str, Any]:
+        """Return what a technician may see: a private text only by its length."""
+        masked = {name: _length(getattr(self, name)) for name in self.PRIVATE}
+        return self.as_dict() | masked
+
 
 @dataclass(frozen=True, slots=True)
 class CredentialRead(Fact):
     """A reader has read a document or a code."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
 
     text: str
 
@@ -70,6 +83,8 @@ class Image:
 @dataclass(frozen=True, slots=True)
 class PlateRead(Fact):
     """A camera has read a plate. The text is as the camera gave it: `core.identity.plates` judges it."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"plate"})
 
     plate: str
     """Empty where a vehicle passed whose plate could not be read."""
@@ -151,6 +166,10 @@ class DeviceSignal(Fact):
     source: str = ""
     baseline: bool = False
     """Told because somebody asked or subscribed, not because it changed."""
+
+
+def _length(text: str) -> str:
+    return f"({len(text)} characters)" if text else ""
 
 
 def _plain(value: object) -> object:

@@ -1,12 +1,17 @@
-"""Commands (imperative). To a lane: from central or a technician; to a gate: from its lane only."""
+"""Commands (imperative). To a lane or a device: from central or a technician; to a gate: from its lane only."""
 
+import json
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from core.clearance.model import Direction
+from core.messages.cabin_events import Ruling
 from core.messages.events import LaneMode
+
+MAX_ARGUMENTS: Final = 512 * 1024
+"""Characters of a device command's arguments as JSON: what a broker and a control socket carry without harm."""
 
 
 class _Words(BaseModel):
@@ -33,6 +38,75 @@ class ResetDevice(_Words):
     verb: Literal["ResetDevice"] = "ResetDevice"
 
 
+class CommandDevice(_Words):
+    """Have a device do a command of its driver's, by its name: only the edge knows which there are."""
+
+    verb: Literal["CommandDevice"] = "CommandDevice"
+    name: str = Field(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$")
+    terminal: str = Field(default="", pattern=r"^[0-9A-Za-z]{0,32}$")
+    """Which of the many behind the device; empty where it is one."""
+    arguments: dict[str, JsonValue] = Field(default_factory=dict, max_length=32)
+
+    @field_validator("arguments")
+    @classmethod
+    def _bounded(cls, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        try:
+            size = len(json.dumps(arguments, allow_nan=False))
+        except RecursionError:
+            raise ValueError("nested too deep") from None
+        if size > MAX_ARGUMENTS:
+            raise ValueError(f"more than {MAX_ARGUMENTS} characters of JSON")
+        return arguments
+
+
+MAX_EXPECTED: Final = 1_000
+"""The largest airliner is certified for 853."""
+BoardingId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
+Flight = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,3}[0-9]{1,4}[A-Z]?$")]
+"""IATA or ICAO airline, number, suffix."""
+Stand = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{0,7}$")]
+DocumentToken = Annotated[str, Field(pattern=r"^[drp][A-Za-z0-9_-]{43}$")]
+"""A keyed token of a travel document, resident number or permit: never the number itself."""
+
+
+class OpenBoarding(_Words):
+    """Begin to meet an aircraft at a cabin. Either `tokens` says who is expected, or `expected` how many."""
+
+    verb: Literal["OpenBoarding"] = "OpenBoarding"
+    boarding: BoardingId
+    """A new id."""
+    flight: Flight
+    stand: Stand
+    officer: str = Field(default="", max_length=64)
+    """Empty: who gave the command."""
+    expected: int | None = Field(default=None, ge=0, le=MAX_EXPECTED)
+    tokens: tuple[DocumentToken, ...] = Field(default=(), max_length=MAX_EXPECTED)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.expected is None) is not bool(self.tokens):
+            raise ValueError("give either the tokens of who is expected, or how many are")
+        if len(set(self.tokens)) != len(self.tokens):
+            raise ValueError("a token twice")
+        return self
+
+
+class CloseBoarding(_Words):
+    """End the meeting of an aircraft: everybody who came was met."""
+
+    verb: Literal["CloseBoarding"] = "CloseBoarding"
+    boarding: BoardingId
+    officer: str = Field(default="", max_length=64)
+
+
+class RulePassenger(_Words):
+    """Decide on the passenger who is held in a cabin."""
+
+    verb: Literal["RulePassenger"] = "RulePassenger"
+    attempt: str = Field(min_length=1, max_length=64)
+    ruling: Ruling
+
+
 class OpenGate(_Words):
     """Let `passages` persons pass the gate in a direction; the gate closes by itself."""
 
@@ -54,7 +128,10 @@ class SetGateMode(_Words):
     mode: LaneMode
 
 
-LaneCommand = Annotated[OpenLane | SetLaneMode | ResetDevice, Field(discriminator="verb")]
+BoardingCommand = OpenBoarding | CloseBoarding | RulePassenger
+"""To a cabin."""
+LaneCommand = Annotated[OpenLane | SetLaneMode | ResetDevice | BoardingCommand, Field(discriminator="verb")]
+OrderCommand = Annotated[LaneCommand | CommandDevice, Field(discriminator="verb")]
 DeviceCommand = OpenGate | CloseGate | SetGateMode | ResetDevice
 
 
@@ -64,7 +141,8 @@ class Order(_Words):
     id: str = Field(pattern=r"^[0-9A-Z]{26}$")
     edge: str
     target: str = Field(max_length=64)
-    command: LaneCommand
+    """A lane, or a device for ResetDevice and CommandDevice."""
+    command: OrderCommand
     issued_at: datetime
     expires_at: datetime
     actor: str = Field(max_length=128)

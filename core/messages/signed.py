@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import MessageInvalid, SignatureInvalid
 
-Purpose = Literal["command", "list", "snapshot", "delta", "config"]
+Purpose = Literal["command", "list", "snapshot", "delta", "config", "view"]
 
 
 class Signer(Protocol):

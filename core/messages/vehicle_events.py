@@ -19,6 +19,8 @@ class VehicleAnomalyKind(StrEnum):
     FORCED = "forced"
     JAM = "jam"
     PLATE_MISMATCH = "plate_mismatch"
+    ARM_STUCK = "arm_stuck"
+    """The barrier took an order, and its arm did not move."""
 
 
 class PairedBy(StrEnum):

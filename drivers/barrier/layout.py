@@ -83,11 +83,19 @@ class Outputs(_Section):
         return self
 
 
+class Travel(_Section):
+    """How long the arm may take; longer, with no fault told, and it does not do what it was told."""
+
+    raise_ms: int = Field(default=8_000, ge=200, le=60_000)
+    lower_ms: int = Field(default=8_000, ge=200, le=60_000)
+
+
 class BarrierMap(_Section):
     """The `map` of a barrier's profile."""
 
     inputs: Inputs
     outputs: Outputs
+    travel: Travel = Travel()
 
 
 class BarrierBoard:
@@ -114,6 +122,11 @@ class BarrierBoard:
     def tells_arm(self) -> bool:
         """Tell whether a switch says where the arm is."""
         return bool(self._map.inputs.arm)
+
+    @property
+    def travel(self) -> Travel:
+        """Return how long the arm may take."""
+        return self._map.travel
 
     @property
     def has_light(self) -> bool:

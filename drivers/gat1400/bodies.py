@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
-from drivers.gat1400.codes import FACES, IMAGE_ROLES, MOTOR_VEHICLES, STANDARD_COLOURS, Resource
+from drivers.gat1400.codes import FACES, IMAGE_ROLES, MOTOR_VEHICLES, PERSONS, STANDARD_COLOURS, Resource
 from drivers.gat1400.reading import stamp
 from drivers.gat1400.subscriptions import Subscription
 
@@ -125,7 +125,47 @@ class OutFace:
         }
 
 
-OutObject = OutVehicle | OutFace
+@dataclass(frozen=True, slots=True)
+class OutPerson:
+    """A person on the way up; nothing that is guessed about them."""
+
+    object_id: str
+    device_id: str
+    seen_at: datetime
+    box: tuple[int, int, int, int] = (0, 0, 0, 0)
+    images: tuple[OutImage, ...] = ()
+
+    @property
+    def resource(self) -> Resource:
+        """Return what it is."""
+        return PERSONS
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Return the ids by which a subscription may ask for it."""
+        return frozenset({self.device_id})
+
+    def as_object(self, zone: tzinfo, subscription: Subscription | None = None) -> dict[str, Any]:
+        """Return a PersonObject; with the pictures that a subscription asks for, or with all."""
+        seen = stamp(self.seen_at, zone)
+        left, top, right, bottom = self.box
+        return {
+            "PersonID": self.object_id,
+            "InfoKind": AUTOMATIC,
+            "SourceID": self.images[0].image_id if self.images else self.object_id[:41],
+            "DeviceID": self.device_id,
+            "LeftTopX": left,
+            "LeftTopY": top,
+            "RightBtmX": right,
+            "RightBtmY": bottom,
+            "LocationMarkTime": seen,
+            "PersonAppearTime": seen,
+            "PersonDisAppearTime": seen,
+            **_pictures(self.device_id, self.images, zone, subscription),
+        }
+
+
+OutObject = OutVehicle | OutFace | OutPerson
 
 
 def register(device_id: str) -> dict[str, Any]:

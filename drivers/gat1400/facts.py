@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from drivers.facts import Fact, Image
 from drivers.gat1400.subscriptions import Subscription
@@ -69,6 +70,8 @@ class PersonSeen(Fact):
 @dataclass(frozen=True, slots=True)
 class NonMotorVehicleSeen(Fact):
     """A bicycle, tricycle or electric cycle was seen."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"plate"})
 
     object_id: str
     plate: str = ""

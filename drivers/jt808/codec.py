@@ -32,6 +32,7 @@ from drivers.jt808.facts import (
 from drivers.jt808.frame import Frame, FrameSplitter, encode_frame, encode_parts, parse_frame
 from drivers.jt808.parts import Holes, Reassembler
 from drivers.jt808.position import parse_batch, parse_position, position_taken
+from drivers.jt808.questions import Asked, Questions
 
 _KEEP_VERBS: Final = 32
 _STRANGERS: Final = frozenset({0x0002, 0x0003, 0x0100, 0x0102})
@@ -57,6 +58,7 @@ class LocatorCodec:
         self._strays = 0
         self._serial = 0
         self._verbs: dict[int, str] = {}
+        self._questions = Questions()
         self._resendable: Frame | None = None
 
     @property
@@ -103,11 +105,15 @@ class LocatorCodec:
 
     def send(self, command: DeviceCommand | TerminalCommand) -> bytes:
         """Return a command's frames; raise DeviceRefused before authentication, Unsupported for what it has not."""
+        return b"".join(self.ask(command).frames)
+
+    def ask(self, command: DeviceCommand | TerminalCommand) -> Asked:
+        """Make a command whose answer is looked for; raises as `send`."""
         if self._peer is None or not self._authenticated:
             raise DeviceRefused("the terminal has not authenticated", cure="wait for it, or check its code")
         msg_id, body = downlink.body_of(command, self._dialect, self._version)
-        if isinstance(command, TellTime):
-            return self._frame(self._peer, msg_id, body)
+        if isinstance(command, TellTime):  # nothing answers it
+            return Asked(msg_id, self._serial, (self._frame(self._peer, msg_id, body),), outcome="")
         frame = self._peer._replace(msg_id=msg_id, body=body, serial=self._serial)
         frames = encode_parts(frame, _PART_SIZE)
         for _ in frames:
@@ -117,7 +123,9 @@ class LocatorCodec:
             del self._verbs[next(iter(self._verbs))]
         if len(frames) > 1:
             self._resendable = frame
-        return b"".join(frames)
+        asked = Asked(msg_id, frame.serial, tuple(frames))
+        self._questions.add(asked)
+        return asked
 
     def _take(self, frame: Frame) -> Sequence[Output]:
         peer = self._peer
@@ -227,7 +235,9 @@ class LocatorCodec:
         return (Report(position_taken(parse_position(frame.body), frame.terminal), self._ack(frame)),)
 
     def _asked_position(self, frame: Frame) -> Sequence[Output]:
-        return self._fact(frame, position_taken(parse_position(frame.body, 2), frame.terminal))
+        position = parse_position(frame.body, 2)
+        self._questions.told(frozenset({0x8201}), uplink.word(frame.body))
+        return self._fact(frame, position_taken(position, frame.terminal))
 
     def _batch(self, frame: Frame) -> Sequence[Output]:
         batch = parse_batch(frame.body)
@@ -241,6 +251,7 @@ class LocatorCodec:
     def _answered(self, frame: Frame) -> Sequence[Output]:
         told = uplink.general_reply(frame.body)
         verb = self._verbs.pop(told.reply_serial, "")
+        self._questions.replied(told.reply_id, told.reply_serial, told.result)
         return (Report(CommandAnswered(frame.terminal, told.reply_serial, told.reply_id, told.result, verb)),)
 
     def _parameters(self, frame: Frame) -> Sequence[Output]:
@@ -253,15 +264,18 @@ class LocatorCodec:
                 others[f"{parameter:04x}"] = raw.hex()
             else:
                 values[f"{parameter:04x}"] = value
+        self._questions.told(frozenset({0x8104, 0x8106}), serial)
         return self._fact(frame, ParametersAnswered(frame.terminal, serial, values, others))
 
     def _described(self, frame: Frame) -> Sequence[Output]:
         told = uplink.attributes(frame.body, self._dialect, v2019=frame.v2019)
         fact = DeviceDescribed(vendor=told.maker, model=told.model, firmware=told.firmware, serial=told.device_id)
+        self._questions.told(frozenset({0x8107}))
         return self._fact(frame, fact)
 
     def _upgraded(self, frame: Frame) -> Sequence[Output]:
         told = uplink.word(frame.body)
+        self._questions.upgraded(told & 0xFF)
         return self._fact(frame, UpgradeAnswered(frame.terminal, told >> 8, told & 0xFF))
 
     def _announced(self, frame: Frame) -> Sequence[Output]:

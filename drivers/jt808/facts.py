@@ -1,13 +1,19 @@
 """What only a JT/T 808 terminal tells. `terminal` is its number as sent: 12 or 20 hexadecimal digits."""
 
 from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
 
 from drivers.facts import Fact
+
+_STAY: Final = frozenset({0x0010, 0x0011, 0x0012, 0x0014, 0x0015, 0x0016, *range(0x0040, 0x004A), 0x0083})
+"""Parameters that stay at the edge: dial-up logins, telephone numbers, the plate (JT/T 808-2019, table 12)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalRegistered(Fact):
     """A terminal has introduced itself and got its authentication code (0x0100)."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"plate"})
 
     terminal: str
     version: int
@@ -42,12 +48,18 @@ class TerminalLeft(Fact):
 class MediaAnnounced(Fact):
     """A terminal has recorded something and may send it (0x0800)."""
 
+    TRAVELS: ClassVar[bool] = True
+
     terminal: str
     media_id: int
     media_type: int
     format: int
     event: int
     channel: int
+
+    def key(self) -> str:
+        """Return what it is about."""
+        return f"{self.terminal} {self.media_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,8 @@ class MediaReceived(Fact):
 class ParametersAnswered(Fact):
     """The parameters of a terminal (0x0104), by their ids as hexadecimal digits."""
 
+    TRAVELS: ClassVar[bool] = True
+
     terminal: str
     serial: int
     """Of the query that it answers."""
@@ -75,10 +89,25 @@ class ParametersAnswered(Fact):
     others: dict[str, str] = field(default_factory=dict)
     """Those whose type is not known or does not fit, as hexadecimal."""
 
+    def key(self) -> str:
+        """Return what it is about."""
+        return self.terminal
+
+    def outward(self) -> dict[str, Any]:
+        """Return the values that name nobody; of those whose meaning is not known only the ids."""
+        values = {key: value for key, value in self.values.items() if int(key, 16) not in _STAY}
+        return {"terminal": self.terminal, "serial": self.serial, "values": values, "others": sorted(self.others)}
+
+    def shown(self) -> dict[str, Any]:
+        """Return what a technician may see: no more than what leaves the edge."""
+        return self.outward()
+
 
 @dataclass(frozen=True, slots=True)
 class CommandAnswered(Fact):
     """A terminal has answered a message of ours (0x0001). `result`: 0 done, 1 failed, 2 bad message, 3 unsupported."""
+
+    TRAVELS: ClassVar[bool] = True
 
     terminal: str
     serial: int
@@ -87,14 +116,24 @@ class CommandAnswered(Fact):
     verb: str = ""
     """Of the command that bore this serial; empty where it is not known any more."""
 
+    def key(self) -> str:
+        """Return what it is about."""
+        return f"{self.terminal} {self.serial}"
+
 
 @dataclass(frozen=True, slots=True)
 class UpgradeAnswered(Fact):
     """How an upgrade went (0x0108). `result`: 0 done, 1 failed, 2 cancelled."""
 
+    TRAVELS: ClassVar[bool] = True
+
     terminal: str
     upgrade_type: int
     result: int
+
+    def key(self) -> str:
+        """Return what it is about."""
+        return f"{self.terminal} {self.upgrade_type}"
 
 
 @dataclass(frozen=True, slots=True)

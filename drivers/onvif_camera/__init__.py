@@ -10,6 +10,7 @@ from drivers.facts import DeviceDescribed, DeviceSignal, Fact, Measured, PeopleC
 from drivers.markup import MAX_BYTES
 from drivers.onvif_answers import described
 from drivers.onvif_camera.commands import GotoPreset, MoveCamera, StopCamera
+from drivers.onvif_camera.facts import StreamJudged
 from drivers.onvif_camera.picture import Picture, Verdict, judged
 from drivers.onvif_topics import Notification, TopicTable, facts_of
 from drivers.profile import Profile, checked_map
@@ -32,6 +33,10 @@ class CameraSettings(Settings):
     ptz: bool = False
     rtsp: bool = True
     """Whether to ask where its stream is."""
+    stream_url: str = Field(default="", pattern=r"^$|^rtsp://[^?#@\s/]+(/[^#@\s]*)?$", max_length=256)
+    """Its stream, without a login; empty: where it says."""
+    stream_check_s: float = Field(default=0.0, ge=0, le=86_400)
+    """How often its stream is tried; 0: never, for a camera has few sessions and a network only so much room."""
     events: bool = True
     look_s: float = Field(default=30.0, ge=0.05, le=3600.0)
     """How often its clock and its picture are looked at."""
@@ -114,7 +119,8 @@ DRIVER = Driver(
     settings=CameraSettings,
     make=_make,
     commands=frozenset({MoveCamera, StopCamera, GotoPreset}),
-    facts=frozenset({DeviceDescribed, DeviceSignal, Measured, PeopleCounted, PlateRead}),
+    at_once=frozenset({StopCamera}),
+    facts=frozenset({DeviceDescribed, DeviceSignal, Measured, PeopleCounted, PlateRead, StreamJudged}),
     links=frozenset({"http", "https"}),
     decoder=_decoder,
 )

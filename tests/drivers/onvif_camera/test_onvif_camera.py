@@ -12,6 +12,7 @@ from drivers.base import command_names
 from drivers.facts import DeviceDescribed, DeviceSignal, Measured, PeopleCounted, PlateRead
 from drivers.onvif_camera import BLANK, DRIVER, FROZEN, CameraMap, CameraSettings, CameraWords, picture_facts
 from drivers.onvif_camera.commands import GotoPreset, MoveCamera
+from drivers.onvif_camera.facts import StreamJudged
 from drivers.onvif_camera.picture import Verdict, read_picture
 from drivers.onvif_topics import Notification
 from drivers.profile import checked_map, read_profile
@@ -165,4 +166,4 @@ def test_offline_decoding_of_any_answer():
 
 def test_what_is_declared():
     assert command_names(DRIVER) == ("GotoPreset", "MoveCamera", "StopCamera")
-    assert DRIVER.facts == {DeviceDescribed, DeviceSignal, Measured, PeopleCounted, PlateRead}
+    assert DRIVER.facts == {DeviceDescribed, DeviceSignal, Measured, PeopleCounted, PlateRead, StreamJudged}
