@@ -16,9 +16,12 @@ from central.bus import Bus
 from central.config import CentralConfig, read_secret
 from central.db import Database, now, open_database
 from central.domains import LIST_IMPORT_BYTES, build_domains
+from central.fleet.cabin_routes import cabin_routes
 from central.fleet.orders import Commands
 from central.fleet.routes import command_routes, edge_routes, lane_routes
 from central.fleet.service import Fleet
+from central.fleet.view_routes import camera_routes
+from central.fleet.views import Cameras
 from central.http import create_api
 from central.ingest import Ingest
 from central.metrics import Metrics
@@ -69,11 +72,14 @@ def build(config: CentralConfig, signer: Signer | None = None) -> Central:
         suite=suite(config.crypto.suite),
         token_key=read_secret(config.crypto.token_key).encode(),
         publish=broker.publish,
+        drift_rules=config.drift,
     )
     broker.when_connected(commands.connected)
     broker.when_connected(domains.publication.wake)
     fleet.register(bus)
     commands.register(bus)
+    cameras = Cameras(signer)
+    cameras.register(bus)
     api = create_api(
         database=database,
         authenticate=authenticator(access),
@@ -83,9 +89,11 @@ def build(config: CentralConfig, signer: Signer | None = None) -> Central:
             health_routes(database, metrics, lambda: broker.up),
             operation_routes(bus),
             key_routes(access),
-            edge_routes(fleet),
+            edge_routes(fleet, commands),
             lane_routes(fleet, commands),
+            cabin_routes(fleet, commands),
             command_routes(commands),
+            camera_routes(cameras),
             *domains.routers,
         ],
         body_limits={"/v1/lists/": LIST_IMPORT_BYTES},
@@ -98,15 +106,18 @@ def build(config: CentralConfig, signer: Signer | None = None) -> Central:
         *_command_workers(commands),
         *domains.workers,
     )
-    sweeps = (
+    sweeps = (*_sweeps(database, commands, ingest, access), *domains.sweeps)
+    return Central(database, bus, ingest, broker, access, fleet, commands, api, workers, sweeps, metrics)
+
+
+def _sweeps(database: Database, commands: Commands, ingest: Ingest, access: Access) -> tuple[Sweep, ...]:
+    return (
         Sweep("commands", 1.0, commands.sweep),
         Sweep("held-batches", 60.0, ingest.forget_old),
         Sweep("keys-used", 60.0, access.note_used),
         Sweep("kept-answers", 3_600.0, lambda: database.run(idempotency.forget_old)),
         Sweep("partitions", 86_400.0, lambda: database.run(lambda conn: eventstore.ensure_partitions(conn, now()))),
-        *domains.sweeps,
     )
-    return Central(database, bus, ingest, broker, access, fleet, commands, api, workers, sweeps, metrics)
 
 
 def _command_workers(commands: Commands) -> tuple[Worker, ...]:

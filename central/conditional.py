@@ -41,3 +41,13 @@ def _match(
 
 IfMatch = Annotated[Match, Depends(_match)]
 """A route parameter: 428 where the header is absent. With the row locked call `check(version)`: 412 where stale."""
+
+
+def _match_given(
+    if_match: Annotated[str | None, Header(description="The ETag of the version a change is based on")] = None,
+) -> Match | None:
+    return None if if_match is None else Match(if_match)
+
+
+IfMatchGiven = Annotated[Match | None, Depends(_match_given)]
+"""A route parameter for a PUT that also makes what is not there: whether If-Match is needed is the service's to say."""

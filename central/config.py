@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from core.drift import DriftRule
 from core.errors import ConfigInvalid
 
 _SECRET = r"^$|^(env|file|credential):.+$"  # noqa: S105 (the shape of a reference, no secret)
@@ -88,6 +89,8 @@ class CentralConfig(_Section):
     http: HttpSection = Field(default_factory=HttpSection)
     crypto: CryptoSection
     log: LogSection = Field(default_factory=LogSection)
+    drift: tuple[DriftRule, ...] = ()
+    """Each people counter whose numbers are compared with the lanes beside it."""
 
 
 def load_config(path: Path) -> CentralConfig:

@@ -46,12 +46,14 @@ class EdgePresenceChanged(Message):
 
 
 class CommandFinished(Message):
-    """A command to a lane reached a final state."""
+    """A command to a lane or a device reached a final state."""
 
     command: str
     edge: str
     site: str
     lane: str
+    """Empty where it was for a device."""
+    device: str = ""
     state: CommandState
     actor: str
     reason: str
@@ -80,6 +82,39 @@ class AssetHealthChanged(Message):
 
     def key(self) -> str:
         """Return the asset."""
+        return self.asset
+
+
+class CountDriftChanged(Message):
+    """A people counter tells other numbers than the lanes beside it, or agrees with them again."""
+
+    site: str
+    device: str
+    drifting: bool
+    counted: int
+    passed: int
+    periods: int
+    at: datetime
+
+    def key(self) -> str:
+        """Return the counter."""
+        return f"{self.site}/{self.device}"
+
+
+class AssetTroubleTold(Message):
+    """Something is wrong with an asset that central itself has found, or it is over."""
+
+    asset: str
+    site: str
+    lane: str | None
+    trouble: str
+    """The class of the fault."""
+    present: bool
+    detail: str
+    at: datetime
+
+    def key(self) -> str:
+        """Return the asset's tag."""
         return self.asset
 
 

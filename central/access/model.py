@@ -15,7 +15,8 @@ ADMIN: Final = "admin"
 SCOPES: Final[dict[str, str]] = {
     ADMIN: "everything, at every site that the key covers",
     "fleet:read": "read edges, lanes and commands",
-    "lanes:command": "open lanes and set their mode",
+    "cameras:view": "see live pictures of cameras",
+    "lanes:command": "open lanes, set their mode, and command devices",
     "passages:read": "read passages and decisions",
     "lists:read": "read lists without their entries' identities",
     "lists:write": "propose list entries, import, suspend, withdraw",

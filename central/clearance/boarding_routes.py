@@ -42,7 +42,7 @@ def routes(boardings: Boardings) -> APIRouter:
         row = await boardings.get(conn, boarding)
         caller.must_site(row.site)
         tally = Tally.model_validate(await boardings.tally(conn, boarding))
-        return BoardingOut.of(row, tally=tally, seal=boardings.seal(row))
+        return BoardingOut.of(row, tally=tally, seal=await boardings.seal(conn, row))
 
     @made.get("/boardings/{boarding}/passengers")
     async def passengers(boarding: _Id, caller: _Reader, conn: Conn, args: PageQuery) -> Page[VisitOut]:

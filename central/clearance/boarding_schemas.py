@@ -78,7 +78,7 @@ class BoardingOut(BoardingLine):
     summary: str
     signature: str
     key_id: str
-    seal: SealState | None = Field(description="unchecked: the edge's key is not known here; null while it is open")
+    seal: SealState | None = Field(description="unknown_key: the edge has no such key here; null while it is open")
 
 
 class VisitOut(BaseModel):

@@ -22,7 +22,7 @@ from central.bus import Bus, Recorded
 from central.clearance import boarding_store as store
 from central.clearance.boarding_model import BoardingState, Outcome, boardings, visits
 from central.clearance.conflicts import Conflicts, Release
-from central.clearance.seals import KeyOf, SealState, check
+from central.clearance.seals import SealState, state_of
 from central.columns import kept, kept_int
 from central.db import new_id
 from central.errors import Missing
@@ -49,9 +49,8 @@ _Row = dict[str, Any]
 class Boardings:
     """Projects the cabins' events."""
 
-    def __init__(self, bus: Bus, key_of: KeyOf) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._conflicts = Conflicts(bus)
-        self._key_of = key_of
 
     def register(self, bus: Bus) -> None:
         """Take the cabins' events from the bus."""
@@ -69,9 +68,9 @@ class Boardings:
         """Count the passengers of a boarding by what central knows of it."""
         return count(await store.outcomes(conn, boarding))
 
-    def seal(self, row: Row[Any]) -> SealState | None:
+    async def seal(self, conn: AsyncConnection, row: Row[Any]) -> SealState | None:
         """Tell how it is with the seal; None while the boarding is open."""
-        return check(row, self._key_of) if row.state == BoardingState.CLOSED else None
+        return await state_of(conn, row) if row.state == BoardingState.CLOSED else None
 
     async def _project(self, conn: AsyncConnection, rows: Sequence[Recorded]) -> None:
         heads = await self._boardings_of(conn, rows)

@@ -21,6 +21,7 @@ class VehiclePassageKind(StrEnum):
     FORCED = "forced"
     JAM = "jam"
     PLATE_MISMATCH = "plate_mismatch"
+    ARM_STUCK = "arm_stuck"
     CHANNEL = "channel"
 
 

@@ -21,9 +21,11 @@ from central.db import new_id
 from central.equipment import store
 from central.equipment.model import Custody, Lifecycle
 from central.errors import Missing
-from central.messages import AssetHealthChanged, EdgePresenceChanged
+from central.messages import AssetHealthChanged, AssetTroubleTold, CountDriftChanged, EdgePresenceChanged
 from core.messages.events import DeviceHealthChanged, DeviceSeen, Health
 
+COUNT_DRIFT: Final = "count_drift"
+"""The fault class of a people counter that tells other numbers than the lanes beside it."""
 _DETAIL: Final = 512
 _MAX_FAULTS: Final = 64
 _FACTS: Final = {"lane": 64, "kind": 64, "vendor": 128, "model": 128, "profile": 128, "driver": 64, "firmware": 128}
@@ -42,6 +44,7 @@ class Equipment:
         """Take the devices' events and the edges' presence from the bus."""
         bus.project((DeviceSeen, DeviceHealthChanged), self._project)
         bus.subscribe(EdgePresenceChanged, "equipment.presence", self._edge_moved)
+        bus.subscribe(CountDriftChanged, "equipment.count_drift", self._count_drift)
 
     async def get(self, conn: AsyncConnection, tag: str) -> Row[Any]:
         """Return an asset; raise Missing."""
@@ -96,6 +99,20 @@ class Equipment:
                 changed.append(asset)
         await store.save(conn, changed)
         await self._tell(conn, moved, "presence")
+
+    async def _count_drift(self, conn: AsyncConnection, message: CountDriftChanged) -> None:
+        """Say it of the counter's asset; one that was never seen has none."""
+        for asset in (await store.locked(conn, [(message.site, message.device)])).values():
+            told = AssetTroubleTold(
+                asset=asset.tag,
+                site=message.site,
+                lane=asset.lane,
+                trouble=COUNT_DRIFT,
+                present=message.drifting,
+                detail=f"counted {message.counted}, passed {message.passed}, over {message.periods} periods",
+                at=message.at,
+            )
+            await self._bus.publish(conn, told)
 
     async def _tell(self, conn: AsyncConnection, moved: Sequence[AssetHealthChanged], cause: str) -> None:
         lines = [

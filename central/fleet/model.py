@@ -45,6 +45,7 @@ commands: Final = Table(
     Column("edge", String(127), nullable=False),
     Column("site", String(63), nullable=False),
     Column("lane", String(64), nullable=False),
+    Column("device", String(64), nullable=False),
     Column("verb", String(64), nullable=False),
     Column("order", Text, nullable=False),
     Column("state", String(16), nullable=False),

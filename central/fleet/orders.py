@@ -1,4 +1,4 @@
-"""Commands to lanes: ordered, signed, sent, followed to their end.
+"""Commands to lanes and devices: ordered, signed, sent, followed to their end.
 
 Promises:
 1. A command leaves only after it is committed, signed, with its actor, reason and time.
@@ -27,7 +27,7 @@ from central.messages import CommandFinished
 from central.metrics import Metrics
 from core.errors import LinkLost
 from core.messages import topics
-from core.messages.commands import LaneCommand, Order
+from core.messages.commands import Order, OrderCommand
 from core.messages.events import CommandProgressed, CommandState
 from core.messages.signed import Signed, Signer
 
@@ -52,10 +52,20 @@ _OTHER_WORKER_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What somebody wants of a lane."""
+class Target:
+    """Whom a command is for: a lane or a device of an edge; the other one is empty."""
 
-    command: LaneCommand
+    edge: str
+    site: str
+    lane: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody wants of a lane or a device."""
+
+    command: OrderCommand
     reason: str
     ttl_s: float
 
@@ -69,7 +79,7 @@ class _Follower:
 
 
 class Commands:
-    """Orders to lanes and their states."""
+    """Orders to lanes and devices, and their states."""
 
     def __init__(self, database: Database, bus: Bus, metrics: Metrics, signer: Signer, publish: Publish) -> None:
         self._database = database
@@ -87,13 +97,13 @@ class Commands:
         """Take part in ingest."""
         bus.project(CommandProgressed, self._progressed)
 
-    async def issue(self, conn: AsyncConnection, lane: Row[Any], wanted: Wanted, actor: str) -> Mapping[str, Any]:
+    async def issue(self, conn: AsyncConnection, target: Target, wanted: Wanted, actor: str) -> Mapping[str, Any]:
         """Write a command down and send it once that is durable; return its row."""
         moment = now()
         order = Order(
             id=new_id(),
-            edge=lane.edge,
-            target=lane.lane,
+            edge=target.edge,
+            target=target.lane or target.device,
             command=wanted.command,
             issued_at=moment,
             expires_at=moment + timedelta(seconds=wanted.ttl_s),
@@ -103,8 +113,9 @@ class Commands:
         row = {
             "id": order.id,
             "edge": order.edge,
-            "site": lane.site,
-            "lane": order.target,
+            "site": target.site,
+            "lane": target.lane,
+            "device": target.device,
             "verb": order.command.verb,
             "order": order.model_dump_json(),
             "state": CommandState.QUEUED.value,
@@ -263,6 +274,7 @@ class Commands:
                 edge=row.edge,
                 site=row.site,
                 lane=row.lane,
+                device=row.device,
                 state=state,
                 actor=row.actor,
                 reason=row.reason,

@@ -1,6 +1,7 @@
 """/v1/edges, /v1/lanes and /v1/commands."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,8 +13,8 @@ from central.eventstore import all_watermarks
 from central.fleet import store
 from central.fleet.model import commands as commands_
 from central.fleet.model import edges, lanes
-from central.fleet.orders import Commands, Wanted
-from central.fleet.schemas import ACTIONS, CommandOut, EdgeDetail, EdgeOut, LaneOut, ModeIn, OpenIn
+from central.fleet.orders import Commands, Target, Wanted
+from central.fleet.schemas import ACTIONS, CommandOut, DeviceCommandIn, EdgeDetail, EdgeOut, LaneOut, ModeIn, OpenIn
 from central.fleet.service import Fleet
 from central.http import router
 from central.pages import Page, PageQuery, paged
@@ -25,12 +26,13 @@ from core.messages.topics import EDGE_NAME
 _Reader = Annotated[Principal, require("fleet:read")]
 _Commander = Annotated[Principal, require("lanes:command")]
 _EdgeName = Annotated[str, Path(pattern=EDGE_NAME.pattern)]
+_DeviceName = Annotated[Word, Path(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 _CommandId = Annotated[str, Path(pattern="^[0-9A-Z]{26}$")]
 _LaneName = Annotated[Word, Path(max_length=192, description="`<edge>.<lane>`, or a lane's id where only one has it")]
 
 
-def edge_routes(fleet: Fleet) -> APIRouter:
-    """Return /v1/edges."""
+def edge_routes(fleet: Fleet, commands: Commands) -> APIRouter:
+    """Return /v1/edges with the commands to their devices."""
     made = router("/v1/edges", "fleet")
 
     @made.get("")
@@ -46,7 +48,29 @@ def edge_routes(fleet: Fleet) -> APIRouter:
         caller.must_site(row.site)
         return EdgeDetail.with_marks(row, await all_watermarks(conn, edge))
 
+    @made.post("/{edge}/devices/{device}:command", status_code=202)
+    async def command_device(
+        *,
+        edge: _EdgeName,
+        device: _DeviceName,
+        body: DeviceCommandIn,
+        caller: _Commander,
+        conn: Conn,
+        response: Response,
+    ) -> CommandOut:
+        """Order a device, or one terminal behind it, to do something; follow the command to see it done."""
+        row = await fleet.edge(conn, edge)
+        caller.must_site(row.site)
+        target = Target(edge=edge, site=row.site, device=device)
+        wanted = Wanted(body.command(), body.reason, body.ttl_s)
+        return _issued(await commands.issue(conn, target, wanted, caller.actor), response)
+
     return made
+
+
+def _issued(row: Mapping[str, Any], response: Response) -> CommandOut:
+    response.headers["Location"] = f"/v1/commands/{row['id']}"
+    return CommandOut.of(row)
 
 
 def lane_routes(fleet: Fleet, commands: Commands) -> APIRouter:
@@ -58,9 +82,9 @@ def lane_routes(fleet: Fleet, commands: Commands) -> APIRouter:
     ) -> CommandOut:
         lane = await fleet.lane(conn, name)
         caller.must_site(lane.site)
-        issued = await commands.issue(conn, lane, Wanted(command, asked.reason, asked.ttl_s), caller.actor)
-        response.headers["Location"] = f"/v1/commands/{issued['id']}"
-        return CommandOut.of(issued)
+        target = Target(edge=lane.edge, site=lane.site, lane=lane.lane)
+        wanted = Wanted(command, asked.reason, asked.ttl_s)
+        return _issued(await commands.issue(conn, target, wanted, caller.actor), response)
 
     def setter(action: str, mode: LaneMode) -> None:
         @made.post(f"/{{lane}}:{action}", status_code=202, operation_id=f"lane_{action}", name=f"lane {action}")

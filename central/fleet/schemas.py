@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from sqlalchemy import Row
 
 from central.columns import Word
 from core.clearance.model import Direction
-from core.messages.commands import OpenLane
+from core.messages.commands import CommandDevice, OpenLane
 from core.messages.events import CommandState, LaneMode
 
 ACTIONS = {
@@ -107,13 +107,31 @@ class OpenIn(ModeIn):
         return OpenLane(direction=self.direction)
 
 
+class DeviceCommandIn(ModeIn):
+    """As above, and what the device is to do: the edge knows which commands it has and what they take."""
+
+    name: str = Field(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$", examples=["MoveCamera", "ResetPoePort", "ShowText"])
+    terminal: str = Field(default="", pattern=r"^[0-9A-Za-z]{0,32}$", description="Which of many behind the device")
+    arguments: dict[str, JsonValue] = Field(default_factory=dict, max_length=32)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        self.command()
+        return self
+
+    def command(self) -> CommandDevice:
+        """Return the command."""
+        return CommandDevice(name=self.name, terminal=self.terminal, arguments=self.arguments)
+
+
 class CommandOut(BaseModel):
     """A command and where it is."""
 
     id: str
     edge: str
     site: str
-    lane: str
+    lane: str = Field(description="Empty where the command is for a device")
+    device: str
     verb: str
     state: CommandState
     detail: str

@@ -12,6 +12,7 @@ from sqlalchemy import Row
 from central.access.model import Principal
 from central.columns import Moment, Word
 from central.errors import Invalid
+from central.flow.drift import Judged
 from central.flow.store import Span
 
 MAX_STEPS: Final = 1_500
@@ -121,6 +122,40 @@ class VehiclesOut(FlowOut):
     """Vehicles: what went in and out by the channels."""
 
     channels: list[ChannelOut]
+
+
+class DriftOut(BaseModel):
+    """A people counter and the lanes beside it; `drifting` is null where too few persons came to tell."""
+
+    site: str
+    device: str
+    lanes: tuple[str, ...]
+    drifting: bool | None
+    counted: int = Field(description="By the counter, over the periods")
+    passed: int = Field(description="Through the lanes, over the same")
+    periods: int
+    until: datetime | None = Field(description="Whole hours up to this moment were compared")
+
+
+class DriftsOut(BaseModel):
+    """All counters that are compared."""
+
+    counters: list[DriftOut]
+
+
+def drift_out(one: Judged) -> DriftOut:
+    """Return what was judged, as the API shows it."""
+    rule, drift = one.rule, one.drift
+    return DriftOut(
+        site=rule.site,
+        device=rule.counter,
+        lanes=rule.lanes,
+        drifting=drift.drifting,
+        counted=drift.counted,
+        passed=drift.passed,
+        periods=drift.periods,
+        until=one.until,
+    )
 
 
 def told(asked: FlowFilter, rows: Sequence[Row[Any]]) -> dict[str, Any]:

@@ -54,6 +54,13 @@ async def by_who(conn: AsyncConnection, table: Table, span: Span) -> Sequence[Ro
     return rows
 
 
+async def latest(conn: AsyncConnection, table: Table, site: str, who: str) -> int | None:
+    """Return the beginning of the last bucket that was told, in seconds since 1970."""
+    query = select(func.max(table.c.start_s)).where(table.c.site == site, WHO[table.name] == who)
+    found: int | None = (await conn.execute(query)).scalar_one()
+    return found
+
+
 def _sums(table: Table) -> list[ColumnElement[Any]]:
     return [func.sum(table.c[name]).label(name) for name in ("entered", "left", "doubtful")]
 

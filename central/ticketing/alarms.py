@@ -18,13 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central.bus import Bus
 from central.db import Database, now
 from central.errors import Conflict
-from central.messages import AssetHealthChanged
+from central.messages import AssetHealthChanged, AssetTroubleTold
 from central.ticketing import store
 from central.ticketing.model import Channel, Kind
 from central.ticketing.service import SYSTEM, NewTicket, Tickets
 from core.messages.events import Health
 
 OFFLINE: Final = "offline"
+CENTRALS: Final = frozenset({"count_drift"})
+"""Fault classes that central itself finds: no edge can say that they are over."""
 UNNAMED: Final = "fault"
 _SWEEP_ROWS: Final = 200
 _BLIND: Final = frozenset({Health.UNKNOWN, Health.OFFLINE})
@@ -69,6 +71,7 @@ class Alarms:
     def register(self, bus: Bus) -> None:
         """Take the health of assets from the bus."""
         bus.subscribe(AssetHealthChanged, "ticketing.health", self.health_changed)
+        bus.subscribe(AssetTroubleTold, "ticketing.trouble", self.trouble_told)
 
     async def health_changed(self, conn: AsyncConnection, message: AssetHealthChanged) -> None:
         """Open, join or hold what is wrong; note what is over."""
@@ -85,6 +88,23 @@ class Alarms:
                 await self.raise_fault(conn, fault)
         for row in await store.open_of_asset(conn, message.asset):
             if row.recovered_at is None and _is_over(row.fault_class, message, present):
+                await self._tickets.note_recovery(conn, row, message.at)
+
+    async def trouble_told(self, conn: AsyncConnection, message: AssetTroubleTold) -> None:
+        """Open or join what central has found; note that it is over."""
+        if message.present:
+            fault = Fault(
+                asset=message.asset,
+                fault_class=message.trouble,
+                site=message.site,
+                lane=message.lane,
+                detail=message.detail,
+                at=message.at,
+            )
+            await self.raise_fault(conn, fault)
+            return
+        for row in await store.open_of_asset(conn, message.asset):
+            if row.fault_class == message.trouble and row.recovered_at is None:
                 await self._tickets.note_recovery(conn, row, message.at)
 
     async def sweep(self) -> int:
@@ -130,6 +150,8 @@ def _faults(message: AssetHealthChanged) -> list[Fault]:
 
 
 def _is_over(fault_class: str, message: AssetHealthChanged, present: list[Fault]) -> bool:
+    if fault_class in CENTRALS:
+        return False
     return message.health not in _BLIND and fault_class not in {fault.fault_class for fault in present}
 
 

@@ -7,9 +7,15 @@ from sqlalchemy import Connection
 from central.db import Database, metadata, open_database
 from central.migrations import behind, upgrade
 
-_CLEARANCE = ("clearance.model", "clearance.list_model", "clearance.vehicle_model", "clearance.boarding_model")
+_CLEARANCE = (
+    "clearance.model",
+    "clearance.list_model",
+    "clearance.vehicle_model",
+    "clearance.boarding_model",
+    "clearance.seal_model",
+)
 _DOMAINS = ("equipment.model", "ticketing.model", "duty.model", "flow.model", *_CLEARANCE)
-for _module in ("outbox", "idempotency", "eventstore", "access.model", "fleet.model", *_DOMAINS):
+for _module in ("outbox", "idempotency", "eventstore", "access.model", "fleet.model", "fleet.view_model", *_DOMAINS):
     importlib.import_module(f"central.{_module}")
 
 

@@ -13,11 +13,11 @@ from central.clearance.list_routes import routes as list_routes
 from central.clearance.lists import Lists
 from central.clearance.publication import Publication, PublicationSettings
 from central.clearance.routes import routes
+from central.clearance.seal_routes import routes as seal_routes
 from central.clearance.service import Records
 from central.clearance.vehicle_routes import routes as vehicle_routes
 from central.clearance.vehicles import Vehicles
 from core.crypto import suite
-from core.crypto.keys import PublicKey
 from core.crypto.signing import SigningKey, TrustedKeys
 from core.errors import LinkLost
 from core.messages.events import EdgeStarted
@@ -59,13 +59,14 @@ class House:
             world.database, self.key, self.crypto.hash, self.wire.publish, world.metrics, settings
         )
         self.lists = Lists(world.database, self.identities, changed=self.publication.wake)
-        self.seal_keys: dict[tuple[str, str], PublicKey] = {}
-        boardings = Boardings(world.bus, lambda edge, name: self.seal_keys.get((edge, name)))
+        boardings = Boardings(world.bus)
         due = Deliveries(world.bus, due=self.publication.wake)
         for part in (Records(world.bus), Vehicles(world.bus), boardings, due):
             part.register(world.bus)
         evaluation = Evaluation(world.database, self.identities)
-        world.serve(routes(evaluation), list_routes(self.lists), vehicle_routes(), boarding_routes(boardings))
+        world.serve(
+            routes(evaluation), list_routes(self.lists), vehicle_routes(), boarding_routes(boardings), seal_routes()
+        )
 
     async def start_edge(self, edge: str = "north.gates") -> None:
         await self.world.happen(EdgeStarted(edge=edge, version="1", boot_id="b", config_digest="d"), edge=edge)

@@ -10,7 +10,7 @@ from central.db import now
 from central.eventstore import events
 from central.reproject import reproject
 from core.clearance.model import Effect, Reason, ReasonCode
-from core.crypto import suite
+from core.crypto import key_id, suite
 from core.messages.cabin_events import (
     BoardingClosed,
     BoardingCounts,
@@ -108,7 +108,7 @@ async def test_a_boarding_is_one_row_from_its_opening_to_its_summary(house):
     await house.world.happen(closed(), at=T0 + timedelta(hours=1))
     told = await the_one(house)
     assert (told["state"], told["closed_by"], told["closed_at"]) == ("closed", "P2", "2026-11-21T09:00:00Z")
-    assert (told["counts"], told["summary"], told["seal"]) == (COUNTS.model_dump(), summary(), "unchecked")
+    assert (told["counts"], told["summary"], told["seal"]) == (COUNTS.model_dump(), summary(), "unknown_key")
     assert told["tally"] == {name: told["counts"][name] for name in told["tally"]}
     assert told["opened_at"] == "2026-11-21T08:00:00Z"
 
@@ -180,10 +180,66 @@ async def test_a_boarding_whose_opening_is_not_known_is_still_told(house):
     assert (told["state"], told["flight"], told["expected"], told["tally"]["verified"]) == ("closed", "", None, 1)
 
 
+async def put_key(house, edge, public, *, name="", note="", **who):
+    body = {"public_key": public.text, "note": note}
+    return await house.world.ask("PUT", f"/v1/edges/{edge}/seal-keys/{name or key_id(public)}", json=body, **who)
+
+
+async def test_a_seal_key_is_made_known_once_and_only_its_note_changes(house):
+    public, other = (suite("sm").public_of(suite("sm").generate()) for _ in range(2))
+    made = await put_key(house, "north.cabins", public)
+    assert (made.status_code, made.headers["etag"]) == (201, '"1"')
+    again = await put_key(house, "north.cabins", public)
+    assert (again.status_code, again.headers["etag"], again.json()) == (200, '"1"', made.json())
+    assert (await put_key(house, "north.cabins", public, note="spare")).status_code == 428
+    assert (await put_key(house, "north.cabins", public, note="spare", match='"7"')).status_code == 412
+    changed = await put_key(house, "north.cabins", public, note="spare", match='"1"')
+    assert (changed.status_code, changed.headers["etag"], changed.json()["note"]) == (200, '"2"', "spare")
+    assert (await put_key(house, "north.cabins", other, match='"1"')).status_code == 412
+    assert (await put_key(house, "north.cabins", other, name=key_id(public))).status_code == 422
+    assert (await put_key(house, "north.cabins", other)).status_code == 201
+    listed = (await got(house, "/v1/edges/north.cabins/seal-keys"))["items"]
+    assert {one["key_id"] for one in listed} == {key_id(public), key_id(other)}
+    one = await got(house, f"/v1/edges/north.cabins/seal-keys/{key_id(public)}")
+    assert (one["public_key"], one["created_by"]) == (public.text, "tester")
+    assert (await house.world.ask("GET", f"/v1/edges/south.cabins/seal-keys/{key_id(public)}")).status_code == 404
+
+
+@pytest.mark.parametrize("text", ["", "sm2-pub:AAAA", "sm2-priv:" + "A" * 43, "x" * 129])
+async def test_what_is_no_public_key_is_refused(house, text):
+    path = f"/v1/edges/north.cabins/seal-keys/{'0' * 20}"
+    assert (await house.world.ask("PUT", path, json={"public_key": text})).status_code == 422
+
+
+@pytest.mark.parametrize("who", [{"scopes": ("fleet:read",)}, {"sites": ("south",)}])
+async def test_only_an_admin_of_the_site_makes_a_seal_key_known(house, who):
+    public = suite("sm").public_of(suite("sm").generate())
+    assert (await put_key(house, "north.cabins", public, as_="other", **who)).status_code == 403
+    assert (await got(house, "/v1/edges/north.cabins/seal-keys"))["items"] == []
+
+
+async def test_old_boardings_keep_their_old_key(house):
+    crypto = suite("sm")
+    keys = [crypto.generate() for _ in range(2)]
+    for number, key in enumerate(keys):
+        text = summary(boarding=f"B{number}")
+        raw = crypto.sign(key, f"gatefleet/v1/boarding\n{text}".encode())
+        signature = urlsafe_b64encode(raw).decode().rstrip("=")
+        name = key_id(crypto.public_of(key))
+        event = closed(text, signature, name, boarding=f"B{number}")
+        await house.world.happen(opened(boarding=f"B{number}"), event)
+    await put_key(house, "north.gates", crypto.public_of(keys[1]))
+    await put_key(house, "north.gates", crypto.public_of(keys[0]))
+    lines = (await got(house, "/v1/boardings"))["items"]
+    assert [(await got(house, f"/v1/boardings/{line['id']}"))["seal"] for line in lines] == ["valid", "valid"]
+
+
 @pytest.mark.parametrize("name", ["sm", "intl"])
 async def test_a_seal_is_checked_where_the_edges_key_is_known(house, name):
     crypto = suite(name)
     key = crypto.generate()
+    public = crypto.public_of(key)
+    k1 = key_id(public)
 
     def signed(text, purpose="boarding"):
         raw = crypto.sign(key, f"gatefleet/v1/{purpose}\n{text}".encode())
@@ -192,29 +248,30 @@ async def test_a_seal_is_checked_where_the_edges_key_is_known(house, name):
     other = summary(boarding="B0")
     few = summary(counts=COUNTS.model_dump() | {"verified": 9})
     for edge, event in {
-        "north.good": closed(summary(), signed(summary())),
-        "north.forged": closed(summary(officer="x"), signed(summary())),
-        "north.purpose": closed(summary(), signed(summary(), "command")),
-        "north.text": closed(summary(), "not base64 é"),
-        "north.other": closed(other, signed(other)),
-        "north.few": closed(few, signed(few)),
-        "north.plain": closed("[]", signed("[]")),
+        "north.good": closed(summary(), signed(summary()), k1),
+        "north.forged": closed(summary(officer="x"), signed(summary()), k1),
+        "north.purpose": closed(summary(), signed(summary(), "command"), k1),
+        "north.text": closed(summary(), "not base64 é", k1),
+        "north.other": closed(other, signed(other), k1),
+        "north.few": closed(few, signed(few), k1),
+        "north.plain": closed("[]", signed("[]"), k1),
         "north.unknown": closed(summary(), signed(summary()), "K2"),
     }.items():
-        house.seal_keys[edge, "K1"] = crypto.public_of(key)
+        known = await put_key(house, edge, public)
+        assert known.status_code == 201, known.text
         await house.world.happen(opened(), event, edge=edge)
     states = {}
     for line in (await got(house, "/v1/boardings"))["items"]:
         states[line["edge"].partition(".")[2]] = (await got(house, f"/v1/boardings/{line['id']}"))["seal"]
     assert states == {
-        "good": "verified",
+        "good": "valid",
         "forged": "broken",
         "purpose": "broken",
         "text": "broken",
         "other": "mismatched",
         "few": "mismatched",
         "plain": "mismatched",
-        "unknown": "unchecked",
+        "unknown": "unknown_key",
     }
 
 

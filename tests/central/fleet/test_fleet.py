@@ -63,7 +63,11 @@ class Centre:
             database=database,
             authenticate=authenticator(self.access),
             metrics=metrics,
-            routers=[edge_routes(self.fleet), lane_routes(self.fleet, self.commands), command_routes(self.commands)],
+            routers=[
+                edge_routes(self.fleet, self.commands),
+                lane_routes(self.fleet, self.commands),
+                command_routes(self.commands),
+            ],
             version="1",
         )
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.api), base_url="http://central")
