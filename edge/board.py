@@ -10,10 +10,11 @@ from typing import Any, Final
 from core.errors import NotFound
 from core.messages.event import Event
 from core.messages.events import DeviceHealthChanged, Health, LaneMode
-from drivers.facts import CredentialRead, Fact, GateObserved, PlateRead
+from drivers.facts import Fact, GateObserved, Measured
 from edge.sections import DeviceSpec
 
 _MOST_NOTED: Final = 32
+_MOST_READINGS: Final = 64
 _GARBLED_FOR: Final = timedelta(seconds=60)
 """So long after the last rejected frame a good one makes a device well again: one that flickers is not well."""
 
@@ -24,6 +25,8 @@ class Finding:
 
     code: str
     args: Mapping[str, Any] = field(default_factory=dict)
+    mild: bool = False
+    """Worth knowing, and no reason to call the device sick."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class DeviceRecord:
     last_seen: datetime | None = None
     last_fact: Fact | None = None
     counters: Counter[str] = field(default_factory=Counter)
+    readings: dict[str, float] = field(default_factory=dict)
+    """The last of each point, of so many."""
     watchers: list[asyncio.Queue[Fact]] = field(default_factory=list)
     _link: Finding | None = Finding("never_seen")
     _degraded: Finding | None = None
@@ -56,6 +61,8 @@ class Board:
         now: Callable[[], datetime],
         tell: Callable[[Event], None],
     ) -> None:
+        self.hears: Callable[[str, Fact], None] = lambda _device, _fact: None
+        """Hears every fact of every device; must be quick."""
         self.devices = {name: DeviceRecord(spec) for name, spec in specs.items()}
         self._now = now
         self._tell = tell
@@ -99,6 +106,10 @@ class Board:
         for queue in record.watchers:
             if not queue.full():
                 queue.put_nowait(fact)
+        if isinstance(fact, Measured):
+            record.counters["measured"] += 1
+            record.readings |= fact.readings if len(record.readings) < _MOST_READINGS else {}
+        self.hears(device, fact)
         changed, record._link = record._link is not None, None  # noqa: SLF001 as above
         if isinstance(fact, GateObserved):
             before, record._gate = record._gate, fact  # noqa: SLF001 as above
@@ -136,23 +147,14 @@ class Board:
         self._tell(DeviceHealthChanged(device=record.spec.id, health=health, faults=faults, detail=detail))
 
 
-def public_fact(fact: Fact) -> dict[str, Any]:
-    """Return a fact's values as the control socket may show them: what names a person or a car stays inside."""
-    match fact:
-        case CredentialRead(text=text):
-            return {"text": f"({len(text)} characters)"}
-        case PlateRead(plate=plate):
-            return fact.as_dict() | {"plate": f"({len(plate)} characters)" if plate else ""}
-    return fact.as_dict()
-
-
 def _health(record: DeviceRecord) -> Health:
     link, gate = record._link, record._gate  # noqa: SLF001 as above
     if link is not None:
         return Health.UNKNOWN if link.code == "never_seen" else Health.OFFLINE
     if gate is not None and gate.faults:
         return Health.FAULT
-    sick = record._degraded is not None or record._noted  # noqa: SLF001 as above
+    noted = record._noted.values()  # noqa: SLF001 as above
+    sick = record._degraded is not None or any(not one.mild for one in noted)  # noqa: SLF001 as above
     return Health.DEGRADED if sick else Health.OK
 
 

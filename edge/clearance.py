@@ -4,6 +4,7 @@ The text goes no further than here.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -13,11 +14,12 @@ from core.clearance.engine import decide
 from core.clearance.model import Attempt, Decision, Direction, ListInForce, RuleSet
 from core.errors import GatefleetError
 from core.identity.mrz import full_date
-from core.identity.tokens import Identified, TokenKind, identify, subject_token
+from core.identity.tokens import Identified, IdentifierRefused, TokenKind, identify, subject_token
 from edge.lanes.votes import Verdict, plate_tokens
 
 _NOBODY: Final = ""
 _FILLER: Final = "<<"
+_DOCUMENTS: Final = frozenset({TokenKind.DOCUMENT, TokenKind.RESIDENT, TokenKind.PERMIT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,19 @@ class Judge:
     def plate_token(self, plate: str) -> str:
         """Return the token of a plate; raise IdentifierRefused where the text can be none."""
         return subject_token(TokenKind.PLATE, plate, self._token_key, self._hmac)
+
+    def document_token(self, text: str) -> str:
+        """Return the token of a document: a zone, a resident or permit number, `issuer/number`, `permit kind/number`.
+
+        IdentifierRefused, which does not repeat the text, where it is none.
+        """
+        shown = identify(text)
+        if shown.kind in _DOCUMENTS and shown.natural and not shown.problem:
+            return subject_token(shown.kind, shown.natural, self._token_key, self._hmac)
+        for kind in (TokenKind.DOCUMENT, TokenKind.PERMIT) if "/" in text else ():
+            with suppress(IdentifierRefused):
+                return subject_token(kind, text, self._token_key, self._hmac)
+        raise IdentifierRefused("not the number of a document", cure="issuer/number, or the machine-readable zone")
 
 
 def _expired(shown: Identified, today: date) -> bool:

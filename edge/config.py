@@ -17,21 +17,26 @@ from core.clearance.model import RuleSet
 from core.crypto.keys import load_public
 from core.errors import ConfigInvalid, GatefleetError
 from core.messages.topics import EDGE_NAME
+from edge.cabins.mistakes import seal_mistakes
 from edge.device_mistakes import device_mistakes
 from edge.lane_mistakes import Lanes, lane_mistakes, of_site_file
+from edge.links.push_places import conflicts, place_of
 from edge.mistakes import Mistake, read_table, refusal
 from edge.sections import (
+    CabinSection,
     ChannelSection,
     CryptoSection,
     DeviceSection,
     DeviceSpec,
     EdgeSection,
+    LaneSection,
     PassengerSection,
     SecretRef,
     Section,
     SiteFile,
     UplinkSection,
     VehicleSection,
+    ViewPlatformSection,
 )
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -75,6 +80,7 @@ def parse_config(raw: bytes, name: str) -> EdgeConfig:
         mistakes += (of_site_file(one) for one in error.errors(include_url=False))
         raise refusal(mistakes, name, lines) from error
     mistakes += _platform_mistakes(file)
+    mistakes += seal_mistakes(file)
     if mistakes:
         raise refusal(mistakes, name, lines)
     rules = RuleSet(
@@ -112,7 +118,7 @@ class _Sound:
     uplink: UplinkSection | None
     crypto: CryptoSection | None
     devices: Mapping[int, DeviceSection]
-    lanes: Mapping[int, PassengerSection | VehicleSection]
+    lanes: Mapping[int, LaneSection]
     channels: Mapping[int, ChannelSection]
     drivers: Mapping[str, str]
     """Of every device that has an id and a driver, sound or not."""
@@ -148,9 +154,10 @@ def _sound(model: type[_Part], value: object) -> _Part | None:
         return None
 
 
-def _sound_lanes(values: Mapping[int, object]) -> dict[int, PassengerSection | VehicleSection]:
+def _sound_lanes(values: Mapping[int, object]) -> dict[int, LaneSection]:
     people, vehicles = _all_sound(PassengerSection, values), _all_sound(VehicleSection, values)
-    return dict(sorted((people | vehicles).items()))  # a lane has one kind: it is sound as that, or not at all
+    # A lane has one kind: it is sound as that, or not at all.
+    return dict(sorted((people | vehicles | _all_sound(CabinSection, values)).items()))
 
 
 def _all_sound(model: type[_Part], values: Mapping[int, object]) -> dict[int, _Part]:
@@ -161,7 +168,13 @@ def _all_sound(model: type[_Part], values: Mapping[int, object]) -> dict[int, _P
 def _platform_mistakes(file: SiteFile) -> Iterator[Mistake]:
     devices = {device.id for device in file.device}
     seen: dict[str, str] = {}
+    names: set[str] = set()
     for number, platform in enumerate(file.platform):
+        if platform.id in names:
+            yield Mistake(f"platform.{number}.id", f"{platform.id!r} is taken by another platform")
+        names.add(platform.id)
+        if isinstance(platform, ViewPlatformSection):
+            yield from _subscribing_mistakes(f"platform.{number}", platform, file)
         for device, theirs in platform.cameras.items():
             at = f"platform.{number}.cameras.{device}"
             if device not in devices:
@@ -170,6 +183,23 @@ def _platform_mistakes(file: SiteFile) -> Iterator[Mistake]:
             if key in seen:
                 yield Mistake(at, f"{theirs} is the id of {seen[key]} too")
             seen.setdefault(key, device)
+
+
+def _subscribing_mistakes(at: str, platform: ViewPlatformSection, file: SiteFile) -> Iterator[Mistake]:
+    for device in platform.tollgates.keys() - platform.cameras.keys():
+        yield Mistake(f"{at}.tollgates.{device}", f"{device!r} stands not in cameras")
+    if not platform.subscribes or platform.access is None:
+        return
+    try:
+        place = place_of(platform.id, platform.subscribes, platform.access)
+        others = [
+            place_of(device.id, device.link, device.access)
+            for device in file.device
+            if device.link.startswith("http-server:") and device.access is not None
+        ]
+        yield from (Mistake(f"{at}.subscribes", why) for other in others for why in conflicts([other, place]))
+    except ConfigInvalid as error:
+        yield Mistake(f"{at}.subscribes", str(error))
 
 
 def _edge_mistakes(sound: _Sound) -> Iterator[Mistake]:

@@ -1,7 +1,8 @@
 """A people counter at work: its facts into minutes, durable before they are answered."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -33,6 +34,13 @@ class CounterRunner:
         self._wall = wall
         self._buckets = PeopleBuckets(device, CountingSettings(), _memo(buffer, self._key), wall())
         self._moved = asyncio.Event()
+        self.told: Counter[str] = Counter()
+        """Persons told since the start: entered, left."""
+
+    @property
+    def doubted(self) -> Mapping[str, int]:
+        """Return how many reports counted nothing, by why."""
+        return self._buckets.counters
 
     async def counted(self, fact: Fact) -> None:
         """Count, and commit that; raise BufferUnavailable where it cannot be. `others` takes what is no count."""
@@ -55,6 +63,8 @@ class CounterRunner:
             except TimeoutError:
                 events = self._buckets.due(self._wall())
                 if events:
+                    for event in events:
+                        self.told.update(entered=event.entered, left=event.left)
                     await self._ledger.commit(events, {self._key: self._memo()})
 
     async def _commit(self, events: tuple[Event, ...]) -> None:

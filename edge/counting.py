@@ -1,4 +1,4 @@
-"""People counters: what they tell, in whatever way -> 60-second buckets by the wall clock; and whether they drift.
+"""People counters: what they tell, in whatever way -> 60-second buckets by the wall clock.
 
 Promises
 1. Nobody is counted twice: an interval that is sent again, and a total that comes late, count nothing.
@@ -15,9 +15,8 @@ A bucket that is not told is one in which nothing was heard. Pure: time is an ar
 """
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -253,78 +252,3 @@ def _shared(count: int, starts: list[datetime], since: datetime, until: datetime
     whole = until - since
     upto = [round(count * ((min(start + _BUCKET, until) - since) / whole)) for start in starts]
     return [now - before for now, before in zip(upto, [0, *upto], strict=False)]
-
-
-class DriftSettings(BaseModel):
-    """When a counter and the passages beside it are apart."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    side: Literal["entered", "left", "both"] = "both"
-    """Which of the counter's directions the lanes lead in."""
-    ratio: float = Field(default=0.2, gt=0)
-    """Apart by more than this part of the passages."""
-    buckets: int = Field(default=10, ge=1, le=1000)
-    """So many periods one after the other."""
-    at_least: int = Field(default=20, ge=1)
-    """Minutes with fewer persons are joined to the next until they make a period of so many."""
-    settle_s: float = Field(default=180.0, ge=60)
-    """So long after its beginning a minute is compared: reports come after their minute."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """A counter that has told other numbers than the lanes, over the last periods."""
-
-    counted: int
-    passed: int
-    buckets: int
-
-
-class DriftCheck:
-    """Compares one counter with the passages of the lanes that it sees."""
-
-    def __init__(self, lanes: frozenset[str], settings: DriftSettings) -> None:
-        self._lanes = lanes
-        self._settings = settings
-        self._minutes: dict[datetime, tuple[int, int]] = {}
-        self._period = (0, 0)
-        self._apart: list[tuple[int, int]] = []
-
-    def counted(self, report: PeopleCountReported) -> None:
-        """Take what the counter told; what is late has no minute to be compared in any more."""
-        if not report.late:
-            side = self._settings.side
-            persons = (report.entered if side != "left" else 0) + (report.left if side != "entered" else 0)
-            self._add(report.bucket_start, persons, 0)
-
-    def passed(self, lane: str, persons: int, at: datetime) -> None:
-        """Take a passage; those of other lanes are not looked at."""
-        if lane in self._lanes:
-            self._add(_start(at), 0, persons)
-
-    def judge(self, now: datetime) -> Drift | None:
-        """Return the drift there is now; None while the two agree, or too few have come to tell."""
-        settled = timedelta(seconds=self._settings.settle_s)
-        for start in sorted(start for start in self._minutes if start + settled <= now):
-            counted, passed = self._minutes.pop(start)
-            self._period = (self._period[0] + counted, self._period[1] + passed)
-            if max(self._period) >= self._settings.at_least:
-                self._close(*self._period)
-                self._period = (0, 0)
-        if len(self._apart) < self._settings.buckets:
-            return None
-        counted, passed = (sum(one) for one in zip(*self._apart, strict=True))
-        return Drift(counted, passed, len(self._apart))
-
-    def _close(self, counted: int, passed: int) -> None:
-        if abs(counted - passed) <= self._settings.ratio * passed:
-            self._apart.clear()
-            return
-        self._apart.append((counted, passed))
-        del self._apart[: -self._settings.buckets]
-
-    def _add(self, start: datetime, counted: int, passed: int) -> None:
-        if start in self._minutes or len(self._minutes) < MAX_OPEN:
-            before = self._minutes.get(start, (0, 0))
-            self._minutes[start] = (before[0] + counted, before[1] + passed)

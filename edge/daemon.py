@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
 from core.errors import GatefleetError
 from core.messages.event import Event
 from core.messages.events import DeviceSeen, EdgeStarted
+from core.messages.view_events import CameraOffered
 from edge.buffer import open_buffer
 from edge.build import Parts, build, new_id
 from edge.clock import Clock
@@ -24,14 +24,13 @@ from edge.control import ControlServer
 from edge.desk import Desk
 from edge.devices import AnySession
 from edge.health import DaemonCollector, serve_metrics
+from edge.health_devices import DeviceCollector
 from edge.links.modbus_url import BusAddress, parse_modbus_url
+from edge.live.desk import LiveDesk
 from edge.notify import Notifier
-from edge.sections import PlatformSection
 from edge.session import RegisterSession
 from edge.supervisor import Supervisor
-
-if TYPE_CHECKING:
-    from edge.upward.gb28181 import Upward
+from edge.upward.metrics import UpwardCollector
 
 _MB = 1_000_000
 
@@ -85,6 +84,9 @@ async def _start(parts: Parts, supervisor: Supervisor, stack: AsyncExitStack) ->
     await parts.lists.load()
     await parts.orders.recover()
     await parts.ledger.commit((_started(parts), *_seen(parts)))
+    platforms = parts.devices.platforms
+    await platforms.open(stack)
+    await parts.devices.files.open()
     supervisor.keep("ledger", parts.ledger.run)
     supervisor.keep("told", parts.ledger.run_told)
     for lane in parts.lanes.values():
@@ -98,9 +100,13 @@ async def _start(parts: Parts, supervisor: Supervisor, stack: AsyncExitStack) ->
         supervisor.keep(f"http.{place}", pushed_to.run, _all_lost(parts.devices.on(pushed_to)))
     for device, counter in parts.devices.counters.items():
         supervisor.keep(f"counter.{device}", counter.run)
-    for platform in parts.config.file.platform:
-        supervisor.keep(f"platform.{platform.id}", _platform(parts, platform).run)
+    for name, platform in platforms.all.items():
+        supervisor.keep(f"platform.{name}", platform.run, platform.lost)
+    if platforms.all:
+        supervisor.keep("platforms", platforms.run)
+    supervisor.keep("conditions", parts.conditions.run)
     stack.push_async_callback(parts.devices.shared.close)
+    _show(parts, supervisor)
     supervisor.keep("orders", parts.orders.run)
     supervisor.keep("lists", parts.lists.run)
     supervisor.keep("uplink", parts.link.run)
@@ -116,6 +122,9 @@ async def _start(parts: Parts, supervisor: Supervisor, stack: AsyncExitStack) ->
         uplink=parts.uplink,
         tail=parts.tail,
         new_id=lambda: new_id(parts.clock),
+        execution=parts.execution,
+        platforms=platforms,
+        live=LiveDesk(parts.live),
     )
     control = ControlServer(parts.config.file.control.socket, desk.operations(), desk.streams())
     # Closed, but not waited for: somebody who watches must not keep the daemon from ending.
@@ -123,9 +132,25 @@ async def _start(parts: Parts, supervisor: Supervisor, stack: AsyncExitStack) ->
     section = parts.config.file.metrics
     if section.host:
         parts.metrics.registry.register(DaemonCollector(parts))
+        parts.metrics.registry.register(DeviceCollector(parts.devices, parts.board))
+        registered = UpwardCollector(platforms, parts.devices.untold, parts.devices.files, parts.clock.wall)
+        parts.metrics.registry.register(registered)
         server = await serve_metrics(parts.metrics.registry, section.host, section.port)
         parts.metrics_port = server.sockets[0].getsockname()[1]
         stack.callback(server.close)
+
+
+def _show(parts: Parts, supervisor: Supervisor) -> None:
+    """Run the live view; where there is none, central hears that nobody can look at these cameras."""
+    if parts.live is None:
+        for spec in parts.config.devices.values():
+            if spec.driver.name == "onvif-camera":
+                parts.ledger.tell(CameraOffered(device=spec.id))
+        return
+    from edge.live.metrics import LiveCollector  # noqa: PLC0415 only some edges show pictures
+
+    parts.metrics.registry.register(LiveCollector(parts.live))
+    supervisor.keep("live", parts.live.run)
 
 
 def _on_bus_end(parts: Parts, address: BusAddress) -> Callable[[Exception], None]:
@@ -144,12 +169,6 @@ def _all_lost(sessions: Sequence[AnySession]) -> Callable[[Exception], None]:
             session.lost(error)
 
     return ended
-
-
-def _platform(parts: Parts, section: PlatformSection) -> "Upward":
-    from edge.platforms import build_platform  # noqa: PLC0415 only some edges have a platform above them
-
-    return build_platform(section, parts.board, parts.clock.wall)
 
 
 def _started(parts: Parts) -> Event:

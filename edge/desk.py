@@ -26,15 +26,21 @@ from core.messages.vehicle_events import (
     VehicleTimedOut,
 )
 from drivers.facts import Fact
-from edge.board import Board, DeviceRecord, public_fact
+from edge.board import Board, DeviceRecord
 from edge.buffer import Buffer
+from edge.cabins.desk import CabinDesk, cabin_words
+from edge.cabins.lane import CabinRunner
 from edge.clock import Clock
 from edge.control import Operation, Request, Streaming, text_of
+from edge.device_commands import described, wanted
 from edge.devices import AnyLane
+from edge.execution import Execution, Who
 from edge.lanes.words import AskMode, AskOpen
 from edge.lists import ListKeeper
+from edge.live.desk import LiveDesk
+from edge.roads.lane import VehicleLaneRunner
 from edge.uplink import UplinkState
-from edge.vehicle_lane import VehicleLaneRunner
+from edge.upward.platforms import Platforms
 
 _KEPT_PASSAGES: Final = 1_000
 _TAIL_BACKLOG: Final = 256
@@ -81,6 +87,9 @@ class Desk:
     uplink: UplinkState
     tail: Tail
     new_id: Callable[[], str]
+    execution: Execution
+    platforms: Platforms = field(default_factory=Platforms)
+    live: LiveDesk = field(default_factory=LiveDesk)
 
     def operations(self) -> dict[str, Operation]:
         """Return what answers once."""
@@ -91,6 +100,10 @@ class Desk:
             "why": self._why,
             "gate": self._gate,
             "list_apply": self._list_apply,
+            "commands": self._commands,
+            "command": self._command,
+            **CabinDesk(self.lanes).operations(),
+            **self.live.operations(),
         }
 
     def streams(self) -> dict[str, Streaming]:
@@ -126,6 +139,7 @@ class Desk:
             },
             "lanes": [self._lane(runner) for runner in self.lanes.values()],
             "devices": self.board.health_counts(),
+            "platforms": self.platforms.words(),
             "lists": [
                 {
                     "list_id": one.list_id,
@@ -150,6 +164,7 @@ class Desk:
             "gate": runner.spec.gate,
             "reader": runner.spec.reader,
             **({"shown": list(runner.shown)} if isinstance(runner, VehicleLaneRunner) else {}),
+            **({"boarding": runner.boarding_words()} if isinstance(runner, CabinRunner) else {}),
             **asdict(runner.counters),
         }
 
@@ -164,12 +179,14 @@ class Desk:
             "vendor": record.spec.profile.vendor,
             "model": record.spec.profile.model,
             "counters": dict(record.counters),
-            "facts": public_fact(record.last_fact) if record.last_fact else {},
+            "facts": record.last_fact.shown() if record.last_fact else {},
             "findings": _findings(record),
         }
 
     async def _why(self, request: Request) -> dict[str, Any]:
-        record = self.board.record(text_of(request, "id"))
+        if (name := text_of(request, "id")) in self.platforms.all and name not in self.board.devices:
+            return self.platforms.why(name)
+        record = self.board.record(name)
         return {"id": record.spec.id, "health": record.health.value, "findings": _findings(record)}
 
     async def _gate(self, request: Request) -> dict[str, Any]:
@@ -193,6 +210,17 @@ class Desk:
             raise MessageInvalid(f"no action {action!r}", cure=f"one of: open, {', '.join(_MODES)}")
         return AskMode(_MODES[action], actor, reason)
 
+    async def _commands(self, request: Request) -> list[dict[str, Any]]:
+        return described(self.execution.driver(text_of(request, "id")))
+
+    async def _command(self, request: Request) -> dict[str, Any]:
+        device, name = text_of(request, "id"), text_of(request, "name", longest=64)
+        terminal = text_of(request, "terminal", longest=32, default="")
+        who = Who(f"local:{text_of(request, 'actor', longest=121)}", text_of(request, "reason"))
+        failure = await self.execution.device(device, wanted(name, terminal, request.get("arguments", {})), who)
+        result = "failed" if failure else "done"
+        return {"device": device, "terminal": terminal, "command": name, "result": result, "detail": failure}
+
     async def _list_apply(self, request: Request) -> dict[str, Any]:
         content = await self.lists.apply(text_of(request, "signed", longest=1024 * 1024))
         return {"list_id": content.head.list_id, "version": content.head.version, "entries": content.head.entries}
@@ -205,7 +233,7 @@ class Desk:
             while True:
                 fact = await queue.get()
                 at = self.clock.wall().isoformat(timespec="milliseconds")
-                yield {"at": at, "fact": type(fact).__name__, "values": public_fact(fact)}
+                yield {"at": at, "fact": type(fact).__name__, "values": fact.shown()}
         finally:
             record.watchers.remove(queue)
 
@@ -265,6 +293,8 @@ def _passage_words(event: object) -> dict[str, Any] | None:
         case FreePassage():
             words = {"kind": "free", "direction": event.direction.value, "persons": event.persons}
         case _:
-            return None
+            words = cabin_words(event) or {}
+            if not words:
+                return None
     assert isinstance(event, Event)
     return {**words, "lane": event.subject(), "attempt": getattr(event, "attempt", None)}

@@ -102,10 +102,10 @@ def _set(entry: Entry, text: str) -> None:
             raise ConfigInvalid(f"{key!r} lies inside a value", place="--set")
     if last in table:
         raise ConfigInvalid(f"{key!r} is set twice", place="--set")
-    table[last] = _read(written.strip())
+    table[last] = read_value(written.strip())
 
 
-def _read(written: str) -> Any:
+def read_value(written: str) -> Any:
     """Return a value that is written as in TOML; what is not is text."""
     try:
         found = tomllib.loads(f"value = {written}")

@@ -3,37 +3,46 @@
 What only some daemons need, such as an HTTP stack, is imported where a device asks for it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from pydantic import SecretStr
 
+from core.errors import BufferFull, BufferUnavailable
+from drivers.face_terminal.facts import FaceCompared
 from drivers.facts import Fact, PeopleCounted, PlateRead
 from edge.board import Board
 from edge.buffer import Buffer
+from edge.cabins.lane import CabinRunner
 from edge.clock import Clock
 from edge.config import read_secret
 from edge.counters import CounterRunner
+from edge.files import FileStore
 from edge.lane import LaneRunner
 from edge.ledger import Ledger
 from edge.library import OPENED_BY, LibrarySession, Shared
 from edge.links.modbus import Bus
 from edge.links.modbus_url import SCHEMES, BusAddress, open_bus, parse_modbus_url
 from edge.links.stream import stream_link
-from edge.plate_cameras import of_lane, of_road
+from edge.relay import Relay
 from edge.reporting import Reporter
+from edge.roads.lane import VehicleLaneRunner
+from edge.roads.plate_cameras import of_lane, of_road
 from edge.sections import DeviceSpec
 from edge.session import Deliver, RegisterSession, Session, StreamSession
 from edge.terminals import Terminals
-from edge.vehicle_lane import VehicleLaneRunner
+from edge.upward.platforms import Platforms
 
 if TYPE_CHECKING:
     from edge.links.http_server import HttpServer, Mount
     from edge.push import PushSession
+    from edge.roads.displays import DisplaySession
 
-AnyLane = LaneRunner | VehicleLaneRunner
-AnySession = Union[Session, Terminals, LibrarySession, "PushSession"]
+AnyLane = LaneRunner | VehicleLaneRunner | CabinRunner
+AnySession = Union[Session, Terminals, LibrarySession, "PushSession", "DisplaySession"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,11 @@ class Around:
     lanes: Mapping[str, AnyLane]
     plate_token: Callable[[str], str]
     """Makes the token of a plate; raises IdentifierRefused."""
+    platforms: Platforms = field(default_factory=Platforms)
+    files: FileStore = field(default_factory=lambda: FileStore(Path("media"), 0))
+    """What devices send that is no event: pictures, sounds."""
+    untold: Counter[str] = field(default_factory=Counter)
+    """Facts that became no event, by their name."""
 
 
 @dataclass(slots=True)
@@ -60,15 +74,18 @@ class Devices:
     counters: dict[str, CounterRunner] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
     """By those whose library does the talking."""
+    platforms: Platforms = field(default_factory=Platforms)
+    files: FileStore = field(default_factory=lambda: FileStore(Path("media"), 0))
+    untold: Counter[str] = field(default_factory=Counter)
 
     def on(self, server: "HttpServer") -> list[AnySession]:
         """Return the devices that push to a server."""
-        return [self.sessions[device] for device in server.devices]
+        return [self.sessions[device] for device in server.devices if device in self.sessions]
 
 
 def build_devices(specs: Mapping[str, DeviceSpec], around: Around) -> Devices:
     """Build a session for each device, and what they share."""
-    made = Devices()
+    made = Devices(platforms=around.platforms, files=around.files, untold=around.untold)
     mounts: dict[str, list[Mount]] = {}
     for spec in specs.values():
         scheme = spec.link.partition(":")[0]
@@ -81,10 +98,15 @@ def build_devices(specs: Mapping[str, DeviceSpec], around: Around) -> Devices:
             made.sessions[spec.id] = session
             mounts.setdefault(f"{mount.place.host}:{mount.place.port}", []).append(mount)
         elif scheme in OPENED_BY:
-            deliver = _reporter(spec, around).heard
+            routed = _relayed(spec, around, _routed(spec, around, made, _reporter(spec, around).pushed))
+            deliver = _unanswered(spec, around, routed)
             made.sessions[spec.id] = LibrarySession(spec, around.board, deliver, made.shared, OPENED_BY[scheme])
+        elif spec.driver.kind == "display":
+            made.sessions[spec.id] = _display(spec, around)
         else:
             made.sessions[spec.id] = _stream(spec, around)
+    for mount in around.platforms.mounts():
+        mounts.setdefault(f"{mount.place.host}:{mount.place.port}", []).append(mount)
     for address, some in mounts.items():
         made.servers[address] = _server(some, around.clock)
     return made
@@ -101,13 +123,7 @@ def _pushing(spec: DeviceSpec, around: Around, made: Devices) -> "tuple[PushSess
     from edge.links.push_places import place_of
     from edge.push import PushSession
 
-    deliver: Deliver = _reporter(spec, around).pushed
-    if PeopleCounted in spec.driver.facts:
-        counter = CounterRunner(spec.id, around.buffer, around.ledger, around.clock.wall, others=deliver)
-        made.counters[spec.id] = counter
-        deliver = counter.counted
-    elif PlateRead in spec.driver.facts:
-        deliver = _plates(spec, around, deliver)
+    deliver = _relayed(spec, around, _routed(spec, around, made, _reporter(spec, around).pushed))
     access = spec.access
     assert access is not None, "a device that pushes has been checked to say who may"
     session = PushSession(spec, around.board, deliver, silent_after_s=access.silent_after_s)
@@ -121,11 +137,57 @@ def _pushing(spec: DeviceSpec, around: Around, made: Devices) -> "tuple[PushSess
     return session, mount
 
 
+def _routed(spec: DeviceSpec, around: Around, made: Devices, others: Deliver) -> Deliver:
+    """Return what hands each fact to whom it is for; `others` gets what is for nobody else."""
+    deliver = others
+    if PlateRead in spec.driver.facts:
+        deliver = _plates(spec, around, deliver)
+    if FaceCompared in spec.driver.facts:
+        deliver = _faces(spec, around, deliver)
+    if PeopleCounted in spec.driver.facts:
+        counter = CounterRunner(spec.id, around.buffer, around.ledger, around.clock.wall, others=deliver)
+        made.counters[spec.id] = counter
+        deliver = counter.counted
+    return deliver
+
+
+def _relayed(spec: DeviceSpec, around: Around, deliver: Deliver) -> Deliver:
+    """Return what hands facts on, then to who keeps their pictures, then to the platforms above."""
+    takers = [deliver, *around.platforms.feeds(spec.id)]
+    if any(fact.__name__ == "PictureSent" for fact in spec.driver.facts):  # a view library: it keeps what it confirms
+        takers.insert(1, _reporter(spec, around).pictured)
+    return deliver if len(takers) == 1 else Relay(takers).deliver
+
+
+def _unanswered(spec: DeviceSpec, around: Around, deliver: Deliver) -> Deliver:
+    """Return what takes facts of a device that waits for no answer: what cannot be committed is counted."""
+
+    async def take(fact: Fact) -> None:
+        try:
+            await deliver(fact)
+        except (BufferFull, BufferUnavailable):
+            around.board.record(spec.id).counters["not_committed"] += 1
+
+    return take
+
+
 def _plates(spec: DeviceSpec, around: Around, others: Deliver) -> Deliver:
     lane = around.lanes.get(spec.lane) if spec.lane else None
     if isinstance(lane, VehicleLaneRunner):
         return of_lane(lane, spec.id, others)
     return of_road(spec.id, around.buffer, around.clock.stamp, around.plate_token, others)
+
+
+def _faces(spec: DeviceSpec, around: Around, others: Deliver) -> Deliver:
+    lane = around.lanes.get(spec.lane) if spec.lane else None
+
+    async def deliver(fact: Fact) -> None:
+        if isinstance(fact, FaceCompared) and isinstance(lane, CabinRunner):
+            await lane.face(fact)
+        else:
+            await others(fact)
+
+    return deliver
 
 
 def _register(spec: DeviceSpec, around: Around, buses: dict[BusAddress, Bus]) -> RegisterSession:
@@ -147,13 +209,21 @@ def _seen_by(spec: DeviceSpec, around: Around) -> Callable[[Fact], None]:
             return observed
         case VehicleLaneRunner(observed=observed, spec=lane) if lane.barrier == spec.id:
             return observed
+        case CabinRunner(observed=observed):
+            return observed
     return lambda _: None
 
 
 def _stream(spec: DeviceSpec, around: Around) -> StreamSession:
     lane = around.lanes.get(spec.lane) if spec.lane else None
-    deliver = lane.credential if isinstance(lane, LaneRunner) else _reporter(spec, around).heard
+    deliver = lane.credential if isinstance(lane, LaneRunner | CabinRunner) else _reporter(spec, around).heard
     return StreamSession(resolved(spec), stream_link(spec.link), around.board, deliver)
+
+
+def _display(spec: DeviceSpec, around: Around) -> "DisplaySession":
+    from edge.roads.displays import DisplaySession
+
+    return DisplaySession(resolved(spec), stream_link(spec.link), around.board, _reporter(spec, around).heard)
 
 
 def _terminals(spec: DeviceSpec, around: Around) -> Terminals:
@@ -175,6 +245,8 @@ def _reporter(spec: DeviceSpec, around: Around) -> Reporter:
         tell=around.ledger.tell,
         noted=lambda name, finding: around.board.noted(spec.id, name, finding),
         now_ms=around.clock.monotonic_ms,
+        files=around.files,
+        untold=around.untold,
     )
 
 

@@ -14,10 +14,11 @@ import structlog
 from core.clearance.model import Effect
 from core.errors import GatefleetError
 from core.messages.commands import DeviceCommand
-from core.messages.events import LaneSeen, PassageAnomaly, PassageCleared, PassageDecided
+from core.messages.events import PassageAnomaly, PassageCleared, PassageDecided
 from drivers.facts import CredentialRead, Fact, GateObserved
 from edge.clearance import Judge
 from edge.clock import Clock
+from edge.lane_parts import Alarm, ModeTold
 from edge.lanes.passenger import PassengerLane
 from edge.lanes.words import AskMode, AskOpen, Commit, GateDone, Input, Memo, Presented, Recorded, Tick, ToGate
 from edge.ledger import Ledger
@@ -84,11 +85,11 @@ class LaneRunner:
         self._new_id = new_id
         self._observers = observers
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(_MAX_WAITING)
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(clock, self._tick)
+        self._mode = ModeTold(spec, judge.ruleset.version, ledger)
         self._last_gate: GateObserved | None = None
         self._last_text = ("", 0)
         self._gate_error = ""
-        self._mode_told = self.lane.memo.mode
 
     @property
     def memo_key(self) -> str:
@@ -129,7 +130,7 @@ class LaneRunner:
 
     async def run(self) -> None:
         """Work; runs for ever."""
-        await self._tell_mode()
+        await self._mode.begin(self.lane.memo.mode)
         while True:
             waiting = await self._waiting.get()
             failure = "the lane stopped while it was done: its effect is unknown"
@@ -151,9 +152,8 @@ class LaneRunner:
             happened = self._present(happened, waiting.came_ns)
         self._gate_error = ""
         await self._feed(happened, waiting.came_ns)
-        self._set_alarm()
-        if self.lane.memo.mode is not self._mode_told:
-            await self._tell_mode()
+        self._alarm.set(self.lane.deadline_ms)
+        await self._mode.now(self.lane.memo.mode)
         return self._gate_error
 
     def _present(self, read: CredentialRead, came_ns: int) -> Presented:
@@ -222,26 +222,6 @@ class LaneRunner:
             return str(error)
         return ""
 
-    def _set_alarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        if self.lane.deadline_ms is not None:
-            pause_s = max(0, self.lane.deadline_ms - self._clock.monotonic_ms()) / 1000
-            self._alarm = asyncio.get_running_loop().call_later(pause_s, self._tick)
-
     def _tick(self) -> None:
         if not self._waiting.full():
             self._waiting.put_nowait(_Waiting(Tick(), time.monotonic_ns()))
-
-    async def _tell_mode(self) -> None:
-        self._mode_told = self.lane.memo.mode
-        seen = LaneSeen(
-            lane=self.spec.id,
-            kind=self.spec.kind,
-            directions=self.spec.rules.directions,
-            devices=self.spec.devices,
-            mode=self.lane.memo.mode,
-            ruleset_version=self._judge.ruleset.version,
-        )
-        await self._ledger.commit((seen,))

@@ -9,9 +9,22 @@ from pydantic import BaseModel
 from core.errors import NotFound
 from drivers import registry
 from drivers.barrier.layout import BarrierBoard
+from drivers.base import command_names
+from drivers.facts import PlateRead
+from edge.cabins.mistakes import cabin_mistakes
 from edge.lanes.vehicle_words import Loop, VehicleSettings
 from edge.mistakes import Mistake, of_pydantic
-from edge.sections import ChannelSection, DeviceSpec, PassengerSection, SiteFile, VehicleSection
+from edge.sections import (
+    CabinSection,
+    ChannelSection,
+    DeviceSpec,
+    LaneSection,
+    PassengerSection,
+    SiteFile,
+    VehicleSection,
+    VideoPlatformSection,
+    ViewPlatformSection,
+)
 
 _WANTED: Final = {
     "gate": "turnstile",
@@ -21,18 +34,27 @@ _WANTED: Final = {
     "rear": "plate camera",
     "light": "barrier",
     "display": "display",
+    "cabin": "cabin",
+    "face": "face terminal",
 }
 """Which kind of device serves in a role."""
+_ABLE: Final = {"display": "ShowLines", "barrier": "RaiseArm", "light": "SetLight"}
+"""What a device in a role must know beside being of its kind."""
 _KEYS: Final = {"front": "cameras.front", "rear": "cameras.rear"}
 """Where a role stands in the lane's table, when not under its own name."""
-_KINDS: Final[dict[str, type[BaseModel]]] = {"passenger": PassengerSection, "vehicle": VehicleSection}
+_PLATFORMS: Final[dict[str, type[BaseModel]]] = {"gb28181": VideoPlatformSection, "gat1400": ViewPlatformSection}
+_KINDS: Final[dict[str, type[BaseModel]]] = {
+    "passenger": PassengerSection,
+    "vehicle": VehicleSection,
+    "cabin": CabinSection,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
     """The sound lanes and channels of a file by their place, and the driver of every device by its id."""
 
-    lanes: Mapping[int, PassengerSection | VehicleSection]
+    lanes: Mapping[int, LaneSection]
     channels: Mapping[int, ChannelSection]
     drivers: Mapping[str, str]
 
@@ -48,11 +70,8 @@ def lane_mistakes(file: Lanes, specs: Mapping[str, DeviceSpec]) -> Iterator[Mist
         seen.add(lane.id)
         for role, device in lane.devices.items():
             key = f"{at}.{_KEYS.get(role, role)}"
-            kind = _kind(file.drivers[device]) if device in file.drivers else None
-            if device not in file.drivers:
-                yield Mistake(key, f"there is no device {device!r}")
-            elif kind not in {None, _WANTED[role]}:
-                yield Mistake(key, f"{device} is a {kind}, wanted a {_WANTED[role]}")
+            if unfit := _unfit(file, role, device):
+                yield Mistake(key, unfit)
             if device in used:
                 yield Mistake(key, f"{device} serves {used[device]} already")
             used[device] = lane.id
@@ -61,7 +80,21 @@ def lane_mistakes(file: Lanes, specs: Mapping[str, DeviceSpec]) -> Iterator[Mist
             yield Mistake(f"{at}.direction", f"{lane.direction} is not among the directions of its rules: {allowed}")
         if isinstance(lane, VehicleSection):
             yield from _vehicle_mistakes(at, lane, specs)
+        if isinstance(lane, CabinSection):
+            yield from cabin_mistakes(at, lane, specs)
     yield from _channel_mistakes(file)
+
+
+def _unfit(file: Lanes, role: str, device: str) -> str:
+    """Return why a device cannot serve in a role; empty where it can, or where its driver is a mistake of its own."""
+    if device not in file.drivers:
+        return f"there is no device {device!r}"
+    kind, wanted = _kind(file.drivers[device]), _WANTED[role]
+    if kind not in {None, wanted} and not _reads_plates(role, file.drivers[device]):
+        return f"{device} is a {kind}, wanted a {wanted}"
+    verb = _ABLE.get(role)
+    lacks = kind and verb and verb not in command_names(registry.driver(file.drivers[device]))
+    return f"{device} knows no {verb}" if lacks else ""
 
 
 def _kind(driver: str) -> str | None:
@@ -70,6 +103,11 @@ def _kind(driver: str) -> str | None:
         return registry.driver(driver).kind
     except NotFound:
         return None
+
+
+def _reads_plates(role: str, driver: str) -> bool:
+    """Tell whether a device of another kind, such as an ONVIF camera, may serve as a plate camera."""
+    return _WANTED[role] == "plate camera" and PlateRead in registry.driver(driver).facts
 
 
 def _vehicle_mistakes(at: str, lane: VehicleSection, specs: Mapping[str, DeviceSpec]) -> Iterator[Mistake]:
@@ -114,6 +152,9 @@ def of_site_file(error: Any) -> Mistake:
         case ("lane", int(number)) if error["type"] == "union_tag_invalid":
             shown = error["ctx"]["tag"]
             return Mistake(f"lane.{number}.kind", f"Input should be {' or '.join(map(repr, _KINDS))}, here {shown!r}")
+        case ("platform", int(number), str(kind), *rest) if kind in _PLATFORMS:
+            found = of_pydantic({**error, "loc": tuple(rest)}, _PLATFORMS[kind])
+            return Mistake(f"platform.{number}.{found.key}".rstrip("."), found.text)
     return of_pydantic(error, SiteFile)
 
 
@@ -123,6 +164,7 @@ def vehicle_settings(lane: VehicleSection, specs: Mapping[str, DeviceSpec]) -> V
     told: dict[str, Any] = {}
     if board is not None:
         told = {"loops": _loops(board), "barrier_tells": board.tells_arm}
+        told |= {"raise_timeout_ms": board.travel.raise_ms, "close_timeout_ms": board.travel.lower_ms}
     stated = lane.timing.model_fields_set
     return lane.timing.model_copy(update={name: value for name, value in told.items() if name not in stated})
 

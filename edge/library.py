@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _LOOKING: Final = 8
 """So many pictures are fetched at one time."""
+_CHECKING: Final = 4
+"""So many streams are tried at one time."""
 
 
 class Runs(Protocol):
@@ -34,6 +36,7 @@ class Shared:
 
     def __init__(self) -> None:
         self.looking = asyncio.Semaphore(_LOOKING)
+        self.checking = asyncio.Semaphore(_CHECKING)
         self._stack = AsyncExitStack()
         self._http: aiohttp.ClientSession | None = None
         self._snmp: SnmpEngine | None = None
@@ -81,6 +84,11 @@ class LibrarySession:
             self._client = await self._open(self.spec, self._shared, lambda why: self._board.rejected(device, why))
         await self._client.run(self._told)
 
+    @property
+    def client(self) -> Runs | None:
+        """Return the client, None as long as it has not been made."""
+        return self._client
+
     async def command(self, command: DeviceCommand) -> None:
         """Have the client do a command; raise Unsupported where it has none, or as the client does."""
         if type(command) not in self.spec.driver.commands:
@@ -109,7 +117,21 @@ async def open_camera(spec: DeviceSpec, shared: Shared, rejected: Callable[[str]
     words = cast("CameraWords", spec.driver.make(spec.profile, settings))
     login = Login(settings.username, read_secret(settings.password)) if settings.password else None
     http = await shared.http()
-    return OnvifCamera(http, settings, words, login=login, rejected=rejected, looking=shared.looking)
+    check = None
+    if settings.stream_check_s:
+        from edge.live.stream_check import check_stream
+
+        check = check_stream
+    return OnvifCamera(
+        http,
+        settings,
+        words,
+        login=login,
+        rejected=rejected,
+        looking=shared.looking,
+        check=check,
+        checking=shared.checking,
+    )
 
 
 async def open_snmp(spec: DeviceSpec, shared: Shared, rejected: Callable[[str], None]) -> Runs:

@@ -6,7 +6,8 @@ Promises
 2. An order is done at most once by its id: it is journalled, with fsync, before it is begun.
 3. An order that was begun when the daemon died is reported `unknown` after the restart, and never begun again. One that
    is under way does not end with the connection that brought it.
-4. Orders for one lane or device are done in the order in which they came; one that is slow holds up no other's.
+4. Orders for one lane, device or terminal are done in the order in which they came; one that is slow holds up no
+   other's. One that ends what is under way, such as the stop of a dome, waits for nothing (`turn` tells).
 """
 
 import asyncio
@@ -40,6 +41,9 @@ log = structlog.get_logger()
 Execute = Callable[[Order], Awaitable[str]]
 """Do an order; return "" or why it failed."""
 
+Turn = Callable[[Order], str]
+"""What an order waits for: orders with the same turn are done one after the other."""
+
 
 class Journal(BaseModel):
     """What is kept of an order."""
@@ -53,7 +57,15 @@ class Orders:
     """The orders of one edge."""
 
     def __init__(
-        self, *, edge: str, buffer: Buffer, ledger: Ledger, clock: Clock, verifier: Verifier, execute: Execute
+        self,
+        *,
+        edge: str,
+        buffer: Buffer,
+        ledger: Ledger,
+        clock: Clock,
+        verifier: Verifier,
+        execute: Execute,
+        turn: Turn = lambda order: order.target,
     ) -> None:
         self._edge = edge
         self._buffer = buffer
@@ -61,9 +73,10 @@ class Orders:
         self._clock = clock
         self._verifier = verifier
         self._execute = execute
+        self._turn = turn
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue()
         self._last: dict[str, asyncio.Task[None]] = {}
-        """The newest order of each target, while it is not done."""
+        """The newest order of each turn, while it is not done."""
         self._open = 0
         self._forgotten: datetime | None = None
         self.refused = 0
@@ -94,14 +107,15 @@ class Orders:
                 if order is None:
                     self._open -= 1
                     continue
-                task = group.create_task(self._in_turn(order, self._last.get(order.target)), name=f"order.{order.id}")
-                self._last[order.target] = task
-                task.add_done_callback(lambda task, target=order.target: self._ended(target, task))  # type: ignore[misc]  # bound default
+                turn = self._turn(order)
+                task = group.create_task(self._in_turn(order, self._last.get(turn)), name=f"order.{order.id}")
+                self._last[turn] = task
+                task.add_done_callback(lambda task, turn=turn: self._ended(turn, task))  # type: ignore[misc]  # bound default
 
-    def _ended(self, target: str, task: asyncio.Task[None]) -> None:
+    def _ended(self, turn: str, task: asyncio.Task[None]) -> None:
         self._open -= 1
-        if self._last.get(target) is task:
-            del self._last[target]
+        if self._last.get(turn) is task:
+            del self._last[turn]
 
     async def _in_turn(self, order: Order, before: asyncio.Task[None] | None) -> None:
         if before is not None:

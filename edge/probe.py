@@ -225,6 +225,8 @@ class _Trial:
             library = LibrarySession(self.spec, self._board, self._heard, shared, OPENED_BY[scheme])
             self._lost = library.lost
             return (library.run,)
+        if self.spec.driver.kind == "display":
+            return self._display()
         return self._stream()
 
     def _register(self) -> tuple[Callable[[], Awaitable[None]], ...]:
@@ -244,6 +246,14 @@ class _Trial:
             driver, make=lambda profile, settings: _Unconfirmed(cast("Codec", driver.make(profile, settings)))
         )
         session = StreamSession(replace(resolved(self.spec), driver=quiet), link, self._board, self._heard)
+        self._lost = session.lost
+        return (session.run,)
+
+    def _display(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        from edge.roads.displays import DisplaySession  # noqa: PLC0415 only for displays
+
+        # It tells nothing unasked: it is asked what it is, which shows nothing.
+        session = DisplaySession(resolved(self.spec), stream_link(self.spec.link), self._board, self._heard)
         self._lost = session.lost
         return (session.run,)
 

@@ -127,6 +127,9 @@ class PushSession:
         record.counters["logins_refused"] += 1
         if record.health in {Health.UNKNOWN, Health.OFFLINE}:
             self._board.silent(self.spec.id, Finding("login_refused", {"link": self.spec.link, "error": why[:120]}))
+            return
+        args = {"count": record.counters["logins_refused"], "error": why[:120]}
+        self._board.noted(self.spec.id, "login", Finding("pushes_refused", args, mild=True))
 
     async def _take(self, request: Request) -> Reply:
         pushed = self._parser.receive(request)

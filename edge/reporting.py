@@ -1,5 +1,6 @@
-"""What the facts of a device that serves no lane become: events for central."""
+"""What the facts of a device that serves no lane become: events for central; `edge.fates` has the table."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -9,9 +10,11 @@ from core.messages.envelope import Packed, Stamp, pack
 from core.messages.event import Event
 from core.messages.events import DeviceMeasured, DeviceSeen
 from core.messages.locator_events import PositionReported, TerminalSeen
-from drivers.facts import DeviceDescribed, DeviceSignal, Fact, Measured, PositionTaken
+from drivers.facts import DeviceDescribed, DeviceSignal, Fact, Measured, PlateRead, PositionTaken
 from drivers.modbus_points import PointDoubtful, PointTrusted
 from edge.board import Finding
+from edge.fates import is_untold
+from edge.files import FileStore
 from edge.sections import DeviceSpec
 
 _MEASURED_EVERY_MS: Final = 10_000
@@ -22,6 +25,9 @@ ALARMS: Final = frozenset(
     | {"picture/blank", "picture/frozen", "picture/missing", "videoloss", "shelteralarm", "antenna"}
 )
 """Signals that say, when on, that somebody must look after the device."""
+
+_STORED: Final = frozenset({"FaceSeen", "MediaReceived", "NonMotorVehicleSeen", "PersonSeen", "PictureSent"})
+"""Facts whose contents are stored first; see `edge.media`."""
 
 
 class Durable(Protocol):
@@ -43,6 +49,8 @@ class Reporter:
         tell: Callable[[Event], None],
         noted: Callable[[str, Finding | None], None],
         now_ms: Callable[[], int],
+        files: FileStore | None = None,
+        untold: Counter[str] | None = None,
     ) -> None:
         self._spec = spec
         self._store = store
@@ -50,16 +58,40 @@ class Reporter:
         self._tell = tell
         self._noted = noted
         self._now_ms = now_ms
+        self._files = files
+        self._untold = Counter() if untold is None else untold
         self._readings: dict[str, float] = {}
         self._told_ms = -_MEASURED_EVERY_MS
         self.unrecorded = 0
         """Facts that the buffer could not take, of a device that keeps nothing itself."""
 
     async def taken(self, terminal: str, fact: Fact) -> None:
-        """Commit what follows from a fact; raise BufferFull or BufferUnavailable."""
+        """Commit what follows from a fact; raise BufferFull or BufferUnavailable. What follows from none is counted."""
         event = self._event(terminal, fact)
-        if event is not None:
+        if event is None and self._files is not None and type(fact).__name__ in _STORED:
+            event = await self._stored(fact, self._files)
+        if event is None:
+            self._count(fact)
+        else:
             await self._store.append((pack(event, self._stamp()),))
+
+    async def pictured(self, fact: Fact) -> None:
+        """Commit the pictures of a plate that was read, and the event that names them; all else is taken elsewhere."""
+        if isinstance(fact, PlateRead) and self._files is not None:
+            event = await self._stored(fact, self._files)
+            if event is not None:
+                await self._store.append((pack(event, self._stamp()),))
+
+    async def _stored(self, fact: Fact, files: FileStore) -> Event | None:
+        from edge.media import stored  # noqa: PLC0415 only what sends pictures needs the words for them
+
+        return await stored(self._spec.id, fact, files)
+
+    def _count(self, fact: Fact) -> None:
+        """Count a fact that became no event, unless what it says is told by something else."""
+        name = type(fact).__name__
+        if is_untold(name, in_lane=self._spec.lane is not None):
+            self._untold[name] += 1
 
     async def heard(self, fact: Fact) -> None:
         """Commit what follows from a fact of a device that waits for no answer; what cannot be is counted."""
@@ -86,7 +118,9 @@ class Reporter:
             self._told_ms = self._now_ms()
             fact, self._readings = Measured(self._readings), {}
         event = self._event("", fact)
-        if event is not None:
+        if event is None:
+            self._count(fact)
+        else:
             self._tell(event)
 
     def _aside(self, fact: Fact) -> bool:
@@ -114,7 +148,7 @@ class Reporter:
             case Measured(readings=readings):
                 return DeviceMeasured(device=self._spec.id, readings=readings)
             case Fact(TRAVELS=True):
-                key, values = fact.key()[:128], fact.as_dict()
+                key, values = fact.key()[:128], fact.outward()
                 return DeviceTold(device=self._spec.id, fact=type(fact).__name__, key=key, values=values)
             case DeviceDescribed() if terminal:
                 described = {"vendor": fact.vendor, "model": fact.model, "firmware": fact.firmware}

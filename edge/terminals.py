@@ -7,6 +7,8 @@ Promises
 3. Bounded: connections, reports that wait of one connection, bytes that a peer does not take. A stranger has
    `stranger_s` to prove who it is, everybody `silence_s` to say something.
 4. A terminal that calls again is served on its newest connection; the older one is closed.
+5. A command is sent once and never again. It ends: by the terminal's answer, by a stated patience, or with the
+   connection; then it is not known what the terminal did. What is long leaves piece by piece, as the peer takes it.
 """
 
 import asyncio
@@ -19,9 +21,10 @@ from typing import Final, cast
 from urllib.parse import urlsplit
 
 import structlog
+from pydantic import BaseModel
 
-from core.errors import BufferFull, BufferUnavailable, LinkLost, NotFound
-from drivers.base import Output, PeerCodec, Rejected, Reply, Report
+from core.errors import BufferFull, BufferUnavailable, DeviceRefused, DeviceSilent, LinkLost, NotFound
+from drivers.base import Output, PeerCodec, Question, Rejected, Reply, Report
 from drivers.facts import Fact
 from edge.board import Board, Finding
 from edge.sections import DeviceSpec
@@ -31,6 +34,11 @@ log = structlog.get_logger()
 _SWEEP_S: Final = 5.0
 _MOST_WAITING: Final = 128
 _MOST_UNTAKEN: Final = 256 * 1024
+_ROOM: Final = 64 * 1024
+"""Bytes that may wait for the peer before more of a long command is written."""
+_MOST_ASKED: Final = 8
+"""Commands of one terminal that may wait for their answer."""
+_LONGEST_SEND_S: Final = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,8 @@ class Bounds:
     connections: int = 10_000
     stranger_s: float = 30.0
     silence_s: float = 600.0
+    answer_s: float = 30.0
+    """So long a command's answer is waited for, once it is sent."""
 
 
 Deliver = Callable[[str, Fact], Awaitable[None]]
@@ -114,12 +124,23 @@ class Terminals:
         """Note why listening ended."""
         self._board.silent(self.spec.id, Finding("link_down", {"link": self.spec.link, "error": str(error)}))
 
-    def send(self, terminal: str, data: Callable[[PeerCodec], bytes]) -> None:
-        """Write to a terminal what `data` makes for its connection; raise NotFound where it is not connected."""
+    async def command(self, terminal: str, command: BaseModel) -> str:
+        """Have a terminal do a command; return "" or why it did not.
+
+        Raises NotFound where it is not connected, Unsupported, DeviceRefused, DeviceSilent without an answer, LinkLost.
+        """
+        return await self.peer(terminal).ask(command, self._bounds.answer_s)
+
+    def peer(self, terminal: str) -> "_Peer":
+        """Return a terminal's connection; zeros before its number may be left out. Raise NotFound."""
         peer = self._known.get(terminal)
+        if peer is None and terminal:
+            short = terminal.lstrip("0")
+            alike = [one for name, one in self._known.items() if name.lstrip("0") == short]
+            peer = alike[0] if len(alike) == 1 else None
         if peer is None:
             raise NotFound(f"terminal {terminal} is not connected", place=self.spec.id)
-        peer.write(data(peer.codec))
+        return peer
 
     def codec(self) -> PeerCodec:
         """Return a codec for a new connection."""
@@ -139,7 +160,7 @@ class Terminals:
     def came(self, peer: "_Peer") -> bool:
         """Take a new connection; False where there are too many."""
         if len(self._peers) >= self._bounds.connections:
-            self.counts.refused += 1
+            self.turned_away("there are too many")
             return False
         self._peers.add(peer)
         self.counts.accepted += 1
@@ -170,9 +191,15 @@ class Terminals:
 
     def refuse(self, peer: "_Peer", why: str) -> None:
         """Close a connection for cause."""
-        self.counts.refused += 1
         log.info("terminal.refused", device=self.spec.id, terminal=peer.terminal, why=why)
+        self.turned_away(why)
         peer.abort()
+
+    def turned_away(self, why: str) -> None:
+        """Count a connection that was refused; the port is none the sicker for it."""
+        self.counts.refused += 1
+        args = {"count": self.counts.refused, "why": why}
+        self._board.noted(self.spec.id, "refused", Finding("terminals_refused", args, mild=True))
 
     def rejected(self, rejected: Rejected) -> None:
         """Count bytes that were no frame."""
@@ -202,10 +229,14 @@ class _Peer(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[Report | Reply] = deque()
         self._working: asyncio.Task[None] | None = None
+        self._asked: dict[Question, asyncio.Future[str | None]] = {}
+        """Each hears its outcome, None with the connection's end."""
+        self._full = False
+        self._room: asyncio.Event | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=_MOST_UNTAKEN)
+        self._transport.set_write_buffer_limits(high=_ROOM)
         if not self._terminals.came(self):
             self._transport.abort()
 
@@ -214,13 +245,66 @@ class _Peer(asyncio.Protocol):
         self._terminals.went(self)
         if self._working is not None:
             self._working.cancel()
+        for outcome in self._asked.values():
+            if not outcome.done():
+                outcome.set_result(None)
+        self.resume_writing()
 
     def pause_writing(self) -> None:
-        self._terminals.refuse(self, "it takes no bytes")
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self._room is not None:
+            self._room.set()
 
     def data_received(self, data: bytes) -> None:
         self.heard_s = asyncio.get_running_loop().time()
         self.take(self.codec.receive(data))
+        self._settle()
+
+    def _settle(self) -> None:
+        for question, outcome in self._asked.items():
+            if question.outcome is not None and not outcome.done():
+                outcome.set_result(question.outcome)
+
+    async def ask(self, command: BaseModel, answer_s: float) -> str:
+        """Write a command and return how the terminal answered: "" or why it did not; raises as Terminals.command."""
+        place = f"{self._terminals.spec.id}/{self.terminal}"
+        if len(self._asked) >= _MOST_ASKED:
+            raise DeviceRefused(f"{_MOST_ASKED} commands wait for its answer already", place=place)
+        question = self.codec.ask(command)
+        outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._asked[question] = outcome
+        try:
+            await self._send(question, place)
+            self._settle()
+            async with asyncio.timeout(answer_s):
+                told = await outcome
+        except TimeoutError:
+            told = question.unanswered()
+            if told is None:
+                raise DeviceSilent(f"no answer within {answer_s:g} s", place=place) from None
+        finally:
+            del self._asked[question]
+        if told is None:
+            raise LinkLost("the connection ended before the answer: what it did is not known", place=place)
+        return told
+
+    async def _send(self, question: Question, place: str) -> None:
+        """Write it, as the peer takes it; raise LinkLost."""
+        self._room = self._room or asyncio.Event()
+        try:
+            async with asyncio.timeout(_LONGEST_SEND_S):
+                for frame in question.frames:
+                    while self._full:
+                        self._room.clear()
+                        await self._room.wait()
+                    if self._transport is None or question.outcome is not None:
+                        return
+                    self.write(frame)
+        except TimeoutError:
+            raise LinkLost("it does not take the command", place=place) from None
 
     def take(self, outputs: Sequence[Output]) -> None:
         """Take what the codec gave, in order."""
@@ -263,6 +347,8 @@ class _Peer(asyncio.Protocol):
         """Write, unless the connection is gone."""
         if self._transport is not None and data:
             self._transport.write(data)
+            if self._full and self._transport.get_write_buffer_size() > _MOST_UNTAKEN:
+                self._terminals.refuse(self, "it takes no bytes")
 
     def abort(self) -> None:
         """Close at once."""
@@ -272,5 +358,5 @@ class _Peer(asyncio.Protocol):
     def _hang_up(self) -> None:
         """Close once everything is written."""
         if self._transport is not None:
-            self._terminals.counts.refused += 1
+            self._terminals.turned_away("it is not admitted")
             self._transport.close()

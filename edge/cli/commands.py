@@ -2,11 +2,11 @@
 
 import typer
 
-from edge.cli import buffer, config, decode, device, gate, passage, run, status, ticket, why
+from edge.cli import buffer, cabin, camera, config, decode, device, gate, passage, run, status, ticket, why
 from edge.cli import list as lists
 
 
 def register(root: typer.Typer) -> None:
     """Add the edge's commands to the root."""
-    for module in (status, device, why, gate, passage, buffer, decode, config, lists, ticket, run):
+    for module in (status, device, why, gate, cabin, camera, passage, buffer, decode, config, lists, ticket, run):
         module.register(root)

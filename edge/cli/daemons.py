@@ -107,6 +107,18 @@ def of_device(paths: Sequence[Path], device: str) -> Path:
     return _only({path: [str(one.get("id")) for one in devices] for path, devices in found.answers}, device, found)
 
 
+def of_device_or_platform(paths: Sequence[Path], name: str) -> Path:
+    """Return the socket of the daemon that has a device or a platform above; raise NotFound."""
+    try:
+        return of_device(paths, name)
+    except NotFound as error:
+        found = ask_all(paths, {"op": "status"})
+        here = {path: [str(one.get("id")) for one in rows_of(status, "platforms")] for path, status in found.answers}
+        if not any(name in names for names in here.values()):
+            raise error from None
+        return _only(here, name, found)
+
+
 def of_lane(paths: Sequence[Path], lane: str) -> Path:
     """Return the socket of the daemon that has a lane; raise NotFound with the names there are."""
     found = ask_all(paths, {"op": "status"})

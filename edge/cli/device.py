@@ -1,4 +1,4 @@
-"""`gatefleet device list|show|watch|add`: the devices of this machine's daemons, and new ones."""
+"""`gatefleet device list|show|watch|add|command|discover`: the devices of this machine's daemons, and new ones."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from core.errors import GatefleetError
-from edge.cli import device_add
+from edge.cli import device_add, device_command, device_discover
 from edge.cli.daemons import SocketOption, ask_all, of_device, sockets
 from edge.cli.errors import Exit
 from edge.cli.language import N_, _
@@ -15,7 +15,7 @@ from edge.cli.sockets import Connection, ask, follow
 from edge.cli.status import word
 from edge.cli.why import sentences_of, write_findings
 
-GROUP_HELP: Final = N_("Devices: list, show, watch, add.")
+GROUP_HELP: Final = N_("Devices: list, show, watch, add, command, discover.")
 LIST_HELP: Final = N_("List the devices with their health.")
 LIST_EXAMPLES: Final = "gatefleet device list\ngatefleet device list --sick"
 SHOW_HELP: Final = N_("Show one device: what it is, its counters, its last fact.")
@@ -32,6 +32,8 @@ def register(root: typer.Typer) -> None:
     app.command("show", help=SHOW_HELP, epilog=SHOW_EXAMPLES)(show)
     app.command("watch", help=WATCH_HELP, epilog=WATCH_EXAMPLES)(watch)
     device_add.register(app)
+    device_command.register(app)
+    device_discover.register(app)
     root.add_typer(app)
 
 

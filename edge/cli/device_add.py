@@ -136,12 +136,10 @@ def quiet() -> Iterator[None]:
 
 def probed_value(found: "Probed") -> dict[str, Any]:
     """Return what was found out, as programs get it."""
-    from edge.board import public_fact
     from edge.probe import finding_values
 
     facts = [
-        {"terminal": one.terminal, "fact": type(one.fact).__name__, "values": public_fact(one.fact)}
-        for one in found.facts
+        {"terminal": one.terminal, "fact": type(one.fact).__name__, "values": one.fact.shown()} for one in found.facts
     ]
     return {
         "reachable": found.reachable,

@@ -75,12 +75,11 @@ def _command(action: str) -> Callable[..., Exit]:
 
 def act(screen: Screen, lane: str, what: Request, given: list[Path] | None) -> Exit:
     """Send one action to the daemon that has the lane; show and return how it ended."""
-    reason = str(what["reason"]).strip()
-    if not 1 <= len(reason) <= MAX_REASON:
-        raise UsageWrong(_("a reason has 1 to {limit} characters").format(limit=MAX_REASON), place="--reason")
+    reason = reason_of(str(what["reason"]))
     path = of_lane(sockets(given), lane)
     wanted = {key: value for key, value in what.items() if value is not None}
-    data = _sent_once(path, {"op": "gate", "lane": lane, **wanted, "reason": reason, "actor": actor()})
+    cure = _("look at the gate and at gatefleet status before you try again")
+    data = sent_once(path, {"op": "gate", "lane": lane, **wanted, "reason": reason, "actor": actor()}, cure)
 
     def human(page: Page) -> None:
         page.fields(
@@ -96,18 +95,26 @@ def act(screen: Screen, lane: str, what: Request, given: list[Path] | None) -> E
     return Exit.OK if data.get("result") == "done" else Exit.FAILED
 
 
-def _sent_once(path: Path, request: Request) -> Answer:
+def sent_once(path: Path, request: Request, cure: str, wait_s: float = ACT_S) -> Answer:
+    """Send a wish once; raise OutcomeUnknown, with the cure, where its answer is lost."""
     with Connection.open(path) as connection:
         try:
             connection.send(request)
-            return checked(connection.answer(ACT_S), dict, path)
+            return checked(connection.answer(wait_s), dict, path)
         except Told:
             raise
         except UsageWrong:
             raise
         except GatefleetError as error:
-            cure = _("look at the gate and at gatefleet status before you try again")
             raise OutcomeUnknown(error.detail, place=error.place, cure=cure) from error
+
+
+def reason_of(given: str) -> str:
+    """Return a reason without the blanks around it; raise UsageWrong."""
+    reason = given.strip()
+    if not 1 <= len(reason) <= MAX_REASON:
+        raise UsageWrong(_("a reason has 1 to {limit} characters").format(limit=MAX_REASON), place="--reason")
+    return reason
 
 
 def actor() -> str:

@@ -26,6 +26,11 @@ KINDS: Final = {
     "timed_out": N_("timed out"),
     "anomaly": N_("anomaly"),
     "free": N_("free passage"),
+    "verified": N_("verified"),
+    "held": N_("held"),
+    "ruled": N_("officer ruled"),
+    "boarding_opened": N_("boarding opened"),
+    "boarding_closed": N_("boarding closed"),
 }
 
 

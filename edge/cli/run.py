@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from edge.cli import seal_key
 from edge.cli.language import N_
 
 GROUP_HELP: Final = N_("The daemon of this checkpoint machine.")
@@ -17,6 +18,7 @@ def register(root: typer.Typer) -> None:
     app = typer.Typer(name="edge", help=GROUP_HELP)
     app.callback()(_group)
     app.command("run", help=RUN_HELP, epilog=RUN_EXAMPLES)(run)
+    seal_key.register(app)
     root.add_typer(app)
 
 

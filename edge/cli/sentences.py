@@ -5,24 +5,19 @@ A finding is `{"code", "args", "since"}`; a code that is not known here, from a 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from edge.cli.language import N_, _
 from edge.cli.output import cell
+from edge.cli.sentence import Sentence
+from edge.cli.sentences_devices import DEVICES, MORE_FAULTS, SIGNALS, WORDS
+from edge.cli.sentences_platforms import PLATFORMS
 
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """What is so, and what to do about it; both may name arguments in braces."""
-
-    why: str
-    cure: str = ""
-    short: str = ""
-    """Is said instead of `why` where the finding lacks one of its arguments."""
-
+__all__ = ["FAULTS", "SENTENCES", "Sentence", "told"]
 
 SENTENCES: Final[Mapping[str, Sentence]] = {
+    **DEVICES,
+    **PLATFORMS,
     "ok": Sentence(N_("The device is well.")),
     "never_seen": Sentence(
         N_("The device has not answered since the daemon started."),
@@ -51,10 +46,6 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
             "The profile may not fit the device or its firmware; check the model, and the device's own access settings."
         ),
     ),
-    "clock": Sentence(
-        N_("The device's clock is wrong."),
-        N_("Set it, or let it follow the machine's time server."),
-    ),
     "mode_not_normal": Sentence(
         N_("The gate is in mode {mode}, so it does not check travellers one by one."),
         N_("To end it: gatefleet gate release LANE --reason TEXT; see its key switch and the fire alarm too."),
@@ -75,6 +66,54 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
         N_("The counter told {counted} persons where its lanes passed {passed}, over {buckets} periods."),
         N_("Check the counter's view, its line and its height; clean the lens."),
     ),
+    "cabin_power": Sentence(
+        N_("The cabin's mains have failed; both doors are free."),
+        N_("Let nobody use the cabin; check its fuse and supply. Passengers are met by hand meanwhile."),
+    ),
+    "cabin_emergency": Sentence(
+        N_("The cabin's emergency button is pressed; both doors are free."),
+        N_("See that nobody is hurt, let the button go, then: gatefleet gate release CABIN --reason TEXT"),
+    ),
+    "cabin_sensor": Sentence(
+        N_("The cabin's person sensor tells {name}: persons may be counted wrong."),
+        N_("Clean the sensor and take away what stands before it."),
+    ),
+    "cabin_count_stale": Sentence(
+        N_("The cabin tells of its contacts, but no longer how many persons are inside."),
+        N_("Check the person sensor and its place in the profile; nobody is released meanwhile."),
+    ),
+    "cabin_bolt": Sentence(
+        N_("The bolt of the {door} does not shoot although it was told to."),
+        N_("Close the door fully; check the bolt, its contact and its wiring. The other door stays locked meanwhile."),
+    ),
+    "cabin_door_open": Sentence(
+        N_("The {door} was held open too long."),
+        N_("Close the door and see what keeps it open."),
+    ),
+    "cabin_door_forced": Sentence(
+        N_("The {door} opened although it was locked."),
+        N_("Look who passed, then check the door and its bolt."),
+    ),
+    "cabin_officer_late": Sentence(
+        N_("A passenger waits in the cabin for the officer: {attempt}."),
+        N_("Go there, then: gatefleet boarding rule CABIN ATTEMPT release|refuse|again --reason TEXT"),
+    ),
+    "cabin_occupied": Sentence(
+        N_("Somebody is in the cabin who should not be: {persons} persons are counted."),
+        N_("Go there and ask them out by the entrance; if nobody is there, check the person sensor."),
+    ),
+    "cabin_mode": Sentence(
+        N_("The cabin is in mode {mode}, so it takes no passengers."),
+        N_("To end it: gatefleet gate release CABIN --reason TEXT; see its emergency button too."),
+    ),
+    "cabin_no_record": Sentence(
+        N_("What the cabin decides cannot be made durable; it follows when_unrecordable."),
+        N_("Check the disk of this machine: gatefleet buffer status"),
+    ),
+    "cabin_command_failed": Sentence(
+        N_("The cabin's doors could not be told what to do: {error}."),
+        N_("Check the controller, its cable and its address; without the daemon it frees both doors by itself."),
+    ),
     "profile_mismatch": Sentence(
         N_("The device is not what its profile says: {detail}."),
         N_("Put the right profile into the configuration, or the right device into its place."),
@@ -82,6 +121,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
 }
 
 FAULTS: Final[Mapping[str, Sentence]] = {
+    **MORE_FAULTS,
     "door_jam": Sentence(
         N_("The gate tells that its door is jammed."),
         N_("Lock the lane, free the door of what blocks it, move it by hand, then release the lane."),
@@ -114,6 +154,7 @@ _OTHER_FAULT: Final = Sentence(
 
 
 _FIELD: Final = re.compile(r"\{(\w+)\}")
+_EMPTY: Final = re.compile(r" ?\(-\)|（-）")
 
 
 def told(finding: Mapping[str, Any]) -> tuple[str, str]:
@@ -123,6 +164,10 @@ def told(finding: Mapping[str, Any]) -> tuple[str, str]:
     args = raw if isinstance(raw, dict) else {}
     if code == "fault_bit":
         sentence = FAULTS.get(str(args.get("name")), _OTHER_FAULT)
+    elif code == "signal" and args.get("topic") == "fault" and args.get("source") in FAULTS:
+        sentence = FAULTS[args["source"]]
+    elif code == "signal" and args.get("topic") in SIGNALS:
+        sentence = SIGNALS[args["topic"]]
     elif isinstance(code, str) and code in SENTENCES:
         sentence = SENTENCES[code]
     else:
@@ -132,5 +177,11 @@ def told(finding: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _filled(message: str, args: Mapping[str, Any]) -> str:
-    """Return the message with its arguments; a question mark where one is missing."""
-    return _FIELD.sub(lambda match: cell(args[match[1]]) if match[1] in args else "?", _(message))
+    """Return the message with its arguments; a question mark where one is missing, nothing for an empty bracket."""
+    filled = _FIELD.sub(lambda match: _word(args[match[1]]) if match[1] in args else "?", _(message))
+    return _EMPTY.sub("", filled)
+
+
+def _word(value: Any) -> str:
+    """Return an argument as people say it."""
+    return _(WORDS[value]) if isinstance(value, str) and value in WORDS else cell(value)

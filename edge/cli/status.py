@@ -92,6 +92,7 @@ def write_status(page: Page, data: Mapping[str, Any]) -> None:
         pairs.insert(2, (_("Last error"), cell(uplink["last_error"])))
     page.fields(pairs)
     _write_lanes(page, rows_of(data, "lanes"))
+    _write_platforms(page, rows_of(data, "platforms"))
     _write_lists(page, rows_of(data, "lists"))
 
 
@@ -119,6 +120,20 @@ def _write_lanes(page: Page, lanes: list[Mapping[str, Any]]) -> None:
         (
             (lane.get("id"), lane.get("state"), word(lane.get("mode")), *(word(lane.get(key)) for key in keys))
             for lane in lanes
+        ),
+    )
+
+
+def _write_platforms(page: Page, platforms: list[Mapping[str, Any]]) -> None:
+    if not platforms:
+        return
+    columns = (_("Platform"), _("Kind"), _("State"), _("Waiting"), _("Delivered"), _("Set aside"), _("Dropped"))
+    keys = ("waiting", "delivered", "set_aside", "pictures_dropped")
+    page.table(
+        columns,
+        (
+            (one.get("id"), one.get("kind"), word(one.get("state")), *(cell(one.get(key)) for key in keys))
+            for one in platforms
         ),
     )
 

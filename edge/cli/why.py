@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from edge.cli.daemons import SocketOption, of_device, sockets
+from edge.cli.daemons import SocketOption, of_device_or_platform, sockets
 from edge.cli.errors import Exit
 from edge.cli.language import N_, _
 from edge.cli.output import Page, Screen, cell, local_time, rows_of
@@ -13,7 +13,7 @@ from edge.cli.sentences import told
 from edge.cli.sockets import ask
 from edge.cli.status import word
 
-HELP: Final = N_("Say why a device is sick and what to do.")
+HELP: Final = N_("Say why a device, or a platform above, is sick and what to do.")
 EXAMPLES: Final = "gatefleet why gate-03"
 
 
@@ -29,7 +29,7 @@ def why(
 ) -> Exit:
     """Say why a device is sick."""
     screen: Screen = ctx.obj
-    data = ask(of_device(sockets(socket), device), {"op": "why", "id": device})
+    data = ask(of_device_or_platform(sockets(socket), device), {"op": "why", "id": device})
     findings = sentences_of(data)
 
     def human(page: Page) -> None:

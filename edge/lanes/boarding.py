@@ -17,15 +17,12 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from core.messages.cabin_events import BoardingClosed, BoardingCounts, BoardingOpened
+from core.messages.commands import MAX_EXPECTED, BoardingId, DocumentToken, Flight, Stand
 
-MAX_EXPECTED: Final = 1_000
-"""The largest airliner is certified for 853."""
 MAX_ROWS: Final = 1_300
 """With them, and as many expected, a memo stays below the 256 KiB that the buffer takes."""
 _PURPOSE: Final = b"gatefleet/v1/boarding\n"
 
-DocumentToken = Annotated[str, Field(pattern=r"^[drp][A-Za-z0-9_-]{43}$")]
-"""A keyed token of a travel document, resident number or permit: never the number itself."""
 _Name = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -45,11 +42,10 @@ class _Value(BaseModel):
 class OpenBoarding(_Value):
     """An officer wants to meet an aircraft. Either `tokens` says who is expected, or `expected` how many."""
 
-    boarding: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")
+    boarding: BoardingId
     """A new id."""
-    flight: str = Field(pattern=r"^[A-Z0-9]{2,3}[0-9]{1,4}[A-Z]?$")
-    """IATA or ICAO airline, number, suffix."""
-    stand: str = Field(pattern=r"^[A-Z0-9][A-Z0-9-]{0,7}$")
+    flight: Flight
+    stand: Stand
     officer: _Name
     at: AwareDatetime
     expected: int | None = Field(default=None, ge=0, le=MAX_EXPECTED)

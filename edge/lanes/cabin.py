@@ -48,6 +48,11 @@ class Cabin(CabinVisit):
     """The state of one cabin. Feed it with `handle`; do what it returns, in order, before the next input."""
 
     @property
+    def state(self) -> Step:
+        """Return the step, by the name that all lanes have for it."""
+        return self.step
+
+    @property
     def busy(self) -> bool:
         """Tell whether every look is wanted, also one that says nothing new."""
         return self.step not in {Step.WAITING, Step.SHUT} or not self._doors.settled

@@ -1,7 +1,8 @@
 """The reads of a lane, vehicle by vehicle: the one that waits, the one that was judged, the one whose rear is due.
 
 Promises
-1. A late read of the judged vehicle is not counted for the one behind it.
+1. A late read of the judged vehicle is not counted for the one behind it. One sign apart, it is of the one behind only
+   where the approach was free meanwhile, and the plate is sound, surely read, and was never read of the first.
 2. Reads that are too old are of a vehicle that went elsewhere, and are dropped.
 """
 
@@ -32,6 +33,10 @@ class Reads:
     """The camera that told of the present vehicle first."""
     judged: Verdict = field(default_factory=Verdict)
     gone: Gone | None = None
+    another: bool = False
+    """Whether something has come to the approach since the last vehicle was judged."""
+    _texts: frozenset[str] = frozenset()
+    """All that was read of that vehicle, right or wrong."""
     _present: Ballot = field(default_factory=Ballot)
     _front: Verdict = field(default_factory=Verdict)
     _rear: Ballot = field(default_factory=Ballot)
@@ -72,6 +77,12 @@ class Reads:
         plate = parse_plate(read.plate)
         return bool(plate.text) and any(same_plate(plate, vote.plate) for vote in self.judged.plates)
 
+    def is_anothers(self, read: PlateRead) -> bool:
+        """Tell whether a read like that of the judged vehicle is nevertheless of the one behind it."""
+        plate, confidence = parse_plate(read.plate), read.confidence or 0.0
+        sure = plate.valid and confidence >= self.settings.confidence_wanted
+        return self.another and sure and plate.text not in self._texts
+
     def adds_nothing(self, read: PlateRead) -> bool:
         """Tell whether a read while somebody is served makes no other vehicle; only a sound plate does."""
         plate = parse_plate(read.plate)
@@ -92,6 +103,8 @@ class Reads:
         front, rear = self._present.verdict(CameraRole.FRONT), self._present.verdict(CameraRole.REAR)
         apart = disagree(front, rear, self.settings.mismatch_confidence)
         self.judged, self._front = front if apart else self._present.verdict(), front
+        self._texts = frozenset(one.text for one in self._present.sightings)
+        self.another = False
         self._rear = Ballot(tuple(one for one in self._present.sightings if one.role is CameraRole.REAR))
         self._present = Ballot()
         return self.judged

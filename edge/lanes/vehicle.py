@@ -175,7 +175,8 @@ class VehicleLane:
             return
         alone = self.state in {State.IDLE, State.READING}
         late = now_ms <= self._tail[1] and self._reads.is_judged(seen.read)
-        if late or (not alone and self._reads.adds_nothing(seen.read)):
+        nothing = late or (not alone and self._reads.adds_nothing(seen.read))
+        if nothing and not self._reads.is_anothers(seen.read):
             return
         if self.state is State.HELD:
             self._reads.drop()
@@ -272,7 +273,9 @@ class VehicleLane:
 
     def _loop(self, changed: LoopChanged, now_ms: int) -> tuple[Action, ...]:
         passing = self.state in {State.PASSING, State.LEAVING} and self._same_direction()
+        was_free = self._road.approach is False
         onto_exit = self._road.change(changed, now_ms, passing=passing)
+        self._reads.another |= was_free and bool(self._road.approach)
         if self._road.approach is False:
             self._reads.drop()
         if onto_exit and self._road.exit_pulses > 1 and not self.settings.trailers and not self._free:

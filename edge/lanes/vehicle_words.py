@@ -84,7 +84,9 @@ class VehicleSettings(BaseModel):
     gap_ms: int = Field(default=300, ge=0, le=5_000)
     """How long the line must be free: the gap in front of a trailer is shorter."""
     close_timeout_ms: int = Field(default=8_000, ge=200, le=60_000)
-    """How long the arm may take to come down."""
+    """How long the arm may take to come down; the profile of the barrier says so where the lane does not."""
+    raise_timeout_ms: int = Field(default=8_000, ge=200, le=60_000)
+    """How long it may take to go up; as above."""
     tailgate_window_ms: int = Field(default=5_000, ge=0, le=60_000)
     """Who comes under the barrier this soon after a cleared vehicle followed it."""
     rear_window_ms: int = Field(default=2_000, ge=0, le=30_000)

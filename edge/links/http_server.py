@@ -343,6 +343,7 @@ class HttpServer:
             if isinstance(error, web.RequestPayloadError):
                 raise _Refused(400, "broken_body") from None
             raise
+        self.counters["bytes"] += len(body)
         return bytes(body)
 
 

@@ -9,6 +9,7 @@ Its promises:
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ from drivers.onvif_answers import (
 )
 from drivers.onvif_camera import CameraSettings, CameraWords, picture_facts
 from drivers.onvif_camera.commands import CameraCommand, GotoPreset, MoveCamera, StopCamera
+from drivers.onvif_camera.facts import StreamJudged
 from drivers.onvif_camera.picture import Verdict, read_picture
 from drivers.onvif_topics import notified_of
 from edge.links.onvif_soap import SoapClient, camera_http
@@ -44,6 +46,8 @@ from edge.links.onvif_soap import SoapClient, camera_http
 __all__ = ["MISSING", "OnvifCamera", "camera_http"]
 
 Deliver = Callable[[Fact], Awaitable[None]]
+Check = Callable[[str, Login | None], Awaitable[StreamJudged]]
+"""Tries a stream; raises nothing that a camera can cause."""
 MISSING: Final = "picture/missing"
 """Topic of the signal that a camera which answers gives no picture, or none that can be read."""
 _OVER_POLL_S: Final = 10.0
@@ -81,6 +85,8 @@ class OnvifCamera:
         login: Login | None = None,
         rejected: Callable[[str], None] = lambda _: None,
         looking: asyncio.Semaphore | None = None,
+        check: Check | None = None,
+        checking: asyncio.Semaphore | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.found: CameraFound | None = None
@@ -92,6 +98,8 @@ class OnvifCamera:
         self._login = login
         self._rejected = rejected
         self._looking = looking or asyncio.Semaphore(1)
+        self._check = check
+        self._checking = checking or asyncio.Semaphore(1)
         self._stopped = asyncio.Event()
         self._moving = asyncio.Lock()
         self._delivering = asyncio.Lock()
@@ -107,6 +115,24 @@ class OnvifCamera:
             raise Unsupported("the camera has no stream", place=self._settings.url)
         return stream_at(self.found.stream, self._settings.url, self._login)
 
+    def stream(self) -> tuple[str, Login | None]:
+        """Return the RTSP address, which bears no login, and the login; raise LinkLost or Unsupported."""
+        url = self._settings.stream_url or (self.found.stream if self.found is not None else "")
+        if not url and self.found is None:
+            raise LinkLost("not connected", place=self._settings.url)
+        if not url:
+            raise Unsupported("the camera has no stream", place=self._settings.url)
+        return url, self._login
+
+    async def still(self) -> bytes:
+        """Return a picture of the camera's own making; raise as `run`, Unsupported where it makes none."""
+        if self.found is None:
+            raise LinkLost("not connected", place=self._settings.url)
+        if not self.found.snapshot:
+            raise Unsupported("the camera makes no pictures", place=self._settings.url)
+        async with self._looking:
+            return await self._soap.picture(self.found.snapshot)
+
     async def run(self, deliver: Deliver) -> None:
         """Connect, then tell until something ends it: raises LinkLost, DeviceSilent, DeviceRefused or FrameInvalid."""
         if not self._settings.url:
@@ -120,6 +146,8 @@ class OnvifCamera:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._look(found, tell), name=f"look {self._settings.url}")
+                if self._check is not None and self._settings.stream_check_s:
+                    group.create_task(self._try_stream(self._check, tell), name=f"stream {self._settings.url}")
                 if self._settings.events and found.events_at:
                     group.create_task(self._listen(found, tell), name=f"listen {self._settings.url}")
         except ExceptionGroup as errors:
@@ -195,8 +223,11 @@ class OnvifCamera:
 
     async def _look(self, found: CameraFound, tell: Deliver) -> None:
         """Look at clock and picture, again and again."""
+        loop = asyncio.get_running_loop()
         verdict: Verdict | None = None
         missing: bool | None = None
+        # Cameras that were all found at once are not to be looked at all at once for ever.
+        due_s, pause_s = loop.time(), self._settings.look_s * random.uniform(0.5, 1.0)  # noqa: S311 not a secret
         while True:
             readings = {"clock_offset_s": (await self._soap.clock()).total_seconds()}
             if found.snapshot:
@@ -208,7 +239,8 @@ class OnvifCamera:
                 for fact in picture_facts(before, verdict) if verdict else ():
                     await tell(fact)
             await tell(Measured(readings))
-            await asyncio.sleep(self._settings.look_s)
+            due_s, pause_s = max(due_s + pause_s, loop.time()), self._settings.look_s
+            await asyncio.sleep(due_s - loop.time())
 
     async def _judge(self, url: str, before: Verdict | None, readings: dict[str, float]) -> Verdict | None:
         """Weigh one picture and add its figures; the old verdict where there was none."""
@@ -221,6 +253,24 @@ class OnvifCamera:
         self.picture_error = ""
         readings |= {"picture_bytes": picture.size_bytes, "picture_bits_per_block": picture.bits_per_block}
         return self._words.judged(before or Verdict(), picture)
+
+    async def _try_stream(self, check: Check, tell: Deliver) -> None:
+        """Try the stream again and again, so many cameras at one time as `checking` lets."""
+        delivers: bool | None = None
+        while True:
+            await asyncio.sleep(self._settings.stream_check_s * random.uniform(0.9, 1.1) if delivers is not None else 0)  # noqa: S311 not a secret
+            try:
+                address = self.stream()
+            except GatefleetError as error:
+                judged = StreamJudged(delivers=False, why=error.code, detail=error.detail)
+            else:
+                async with self._checking:
+                    judged = await check(*address)
+            if judged.delivers is not delivers:
+                await tell(judged)
+            delivers = judged.delivers
+            if delivers:
+                await tell(Measured({"stream_first_ms": float(judged.first_ms)}))
 
     async def _listen(self, found: CameraFound, tell: Deliver) -> None:
         """Pull events; a subscription that is gone or not renewed is made anew, if it has told anything at all."""

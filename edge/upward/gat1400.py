@@ -4,6 +4,7 @@ Promises
 1. An item is acknowledged to its outbox only after the upper level has answered its id, or the id of the notification
    that carried it, with StatusCode 0, at every place that it goes to. What was answered otherwise is sent again.
 2. The next request leaves only after the former was answered, so the upper level sees things in their order.
+   What it does not take again and again is told to the outbox, which may put it behind the others.
 3. Nothing is sent to a host that the settings do not name, wherever a subscription or a redirect points.
 4. A registration that is lost ends `run` with LinkLost: the supervisor registers again, with its back-off.
 """
@@ -14,13 +15,12 @@ import secrets
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
-from typing import Any, Final, Literal, Protocol, Self
+from datetime import datetime
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.errors import DeviceRefused, DeviceSilent, FrameInvalid, GatefleetError, LinkLost
 from drivers.digest import Login, authorization, parse_digest
@@ -30,8 +30,9 @@ from drivers.gat1400.codes import RESOURCES, StatusCode
 from drivers.gat1400.desk import SubscriptionDesk
 from drivers.gat1400.ids import SEQUENCE_SPAN, make_notification_id
 from drivers.gat1400.profile import LibraryMap
-from drivers.gat1400.reading import to_json
+from drivers.gat1400.reading import parse_record, to_json
 from drivers.gat1400.subscriptions import Subscription, checked_receiver
+from edge.upward.level import Item, Outbox, UpperLevel, UpwardState
 
 _MAX_ANSWER: Final = 1 << 20
 _GOODBYE_S: Final = 1.0
@@ -42,92 +43,6 @@ _ITEMS_FAULT: Final = frozenset({400, 413, 415, 422})
 """HTTP answers that find fault with what was sent; any other but 200 means that the registration is lost."""
 
 log = structlog.get_logger()
-
-
-class UpperLevel(BaseModel):
-    """One upper level, and how it is treated."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str = Field(pattern=r"^https?://[^/?#@\\\s]+(/[^?#@\\\s]*)?$")
-    """What stands before /VIID."""
-    device_id: str = Field(pattern=r"^[0-9]{20}$")
-    """Ours, as the upper level knows us."""
-    organisation: str = Field(pattern=r"^[0-9]{12}$")
-    """The first twelve digits of our notifications' ids."""
-    hosts: frozenset[str] = frozenset()
-    """Where subscriptions may send to, beside the upper level's own host; in lower case."""
-    unwanted: Literal["push", "hold", "skip"] = "push"
-    """What no subscription asks for: pushed by itself, or not sent; `hold`: not sent, but first wait for one at all."""
-    match_ids: bool = True
-    """Whether an answer must name what it answers; for upper levels that name nothing right: False, and batch = 1."""
-    keepalive_s: float = Field(default=60, gt=0, le=300)
-    timeout_s: float = Field(default=10, gt=0, le=120)
-    batch: int = Field(default=20, ge=1, le=1000)
-    batch_bytes: int = Field(default=4 << 20, ge=1 << 16, le=64 << 20)
-    """Of pictures in one request; a single item may be more."""
-    first_pause_s: float = Field(default=0.5, gt=0)
-    longest_pause_s: float = Field(default=30, gt=0)
-    """While the upper level says that it is busy: doubling from the first to the longest."""
-    utc_offset_h: float = Field(default=8, ge=-12, le=14)
-    media_type: str = "application/VIID+JSON"
-
-    @model_validator(mode="after")
-    def _one_at_a_time(self) -> Self:
-        if not self.match_ids and self.batch != 1:
-            raise ValueError("match_ids = false needs batch = 1: one answer would stand for several items")
-        return self
-
-    @property
-    def zone(self) -> timezone:
-        """Return the zone of times on the wire."""
-        return timezone(timedelta(hours=self.utc_offset_h))
-
-    @property
-    def receivers(self) -> frozenset[str]:
-        """Return the hosts that may be sent to."""
-        return self.hosts | {urlsplit(self.url).hostname or ""}
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One thing to send."""
-
-    key: Hashable
-    """The outbox's own name of it."""
-    what: bodies.OutObject
-
-
-class Outbox(Protocol):
-    """Where items wait. It gives the same again until they are acknowledged or taken out."""
-
-    async def peek(self, limit: int) -> Sequence[Item]:
-        """Return the oldest, at most `limit`; wait until there is one."""
-
-    async def acknowledge(self, item: Item) -> None:
-        """Take an item out: the upper level has it."""
-
-    async def refused(self, item: Item, status: Status) -> None:
-        """Hear that the upper level finds fault with an item. It is sent again and again until it is taken out."""
-
-
-@dataclass(slots=True)
-class UpwardState:
-    """What a technician sees of the upper level."""
-
-    url: str
-    registered: bool = False
-    registrations: int = 0
-    requests: int = 0
-    acknowledged: int = 0
-    skipped: int = 0
-    busy: int = 0
-    refused: int = 0
-    mismatched: int = 0
-    """Answers that named something else than what was sent."""
-    last_error: str = ""
-    clock_offset_s: float | None = None
-    """The upper level's clock less ours: told, never used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +86,7 @@ class UpwardClient:
         async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
             try:
                 await self._register(session)
+                await self._ask_time(session)
                 await self._serve(session)
             except asyncio.CancelledError:
                 await self._leave(session)
@@ -206,6 +122,17 @@ class UpwardClient:
         self.state.registered = True
         self.state.registrations += 1
         log.info("gat1400.registered", url=self._level.url)
+
+    async def _ask_time(self, session: aiohttp.ClientSession) -> None:
+        """Learn how far the upper level's clock is from ours; one that does not tell is none the worse for it."""
+        try:
+            response = await self._call(session, self._own("System/Time"))
+            told = parse_record(response.body).record("SystemTimeObject")
+        except (LinkLost, DeviceSilent, FrameInvalid):
+            return
+        if response.http == 200 and told is not None:
+            local = told.moment(self._level.zone, "LocalTime")
+            self.state.clock_offset_s = (local - self._now()).total_seconds() if local is not None else None
 
     async def _leave(self, session: aiohttp.ClientSession) -> None:
         """Take the registration back, if there is time for it."""
@@ -280,7 +207,7 @@ class UpwardClient:
         self._sequence = (self._sequence + 1) % SEQUENCE_SPAN
         name = make_notification_id(self._level.organisation, now, self._sequence, self._level.zone)
         body = bodies.notification(wanted, name, now, [item.what for item in group], self._level.zone)
-        statuses = self._statuses(await self._call(session, url, body), url, content=True)
+        statuses = await self._sent(session, url, body, group)
         self._sent_at_s[wanted.subscription_id] = asyncio.get_running_loop().time()
         return await self._taken(group, statuses, {name, wanted.subscription_id})
 
@@ -296,9 +223,20 @@ class UpwardClient:
             if group:
                 url = self._own(resource.name)
                 body = bodies.pushed(resource, [item.what for item in group], self._level.zone)
-                statuses = self._statuses(await self._call(session, url, body), url, content=True)
+                statuses = await self._sent(session, url, body, group)
                 done += await self._taken(group, statuses, set())
         return done
+
+    async def _sent(
+        self, session: aiohttp.ClientSession, url: str, body: dict[str, Any], group: Sequence[Item]
+    ) -> tuple[Status, ...]:
+        try:
+            return self._statuses(await self._call(session, url, body), url, content=True)
+        except (LinkLost, DeviceSilent) as error:
+            self._one_by_one = True  # it may be one of them that the upper level cannot bear
+            if len(group) == 1:
+                await self._outbox.postponed(group[0], error.detail)
+            raise
 
     async def _taken(self, group: Sequence[Item], statuses: Sequence[Status], whole: set[str]) -> list[Item]:
         """Return the items that are answered with 0; tell the outbox of the others. `whole` are ids for them all."""
@@ -323,6 +261,8 @@ class UpwardClient:
         self.state.last_error = f"answered {status.code} {status.text}"
         if status.passing:
             self.state.busy += 1
+            if alone or status.id == item.what.object_id:
+                await self._outbox.postponed(item, self.state.last_error)
         else:
             self.state.refused += 1
             if alone or status.id == item.what.object_id:
@@ -330,13 +270,16 @@ class UpwardClient:
             self._one_by_one = True  # so that the one at fault is found, and keeps none of its neighbours back
 
     async def _call(
-        self, session: aiohttp.ClientSession, url: str, body: dict[str, Any], *, authorization: str = ""
+        self, session: aiohttp.ClientSession, url: str, body: dict[str, Any] | None = None, *, authorization: str = ""
     ) -> _Response:
+        """POST a body, or GET where there is none; raise LinkLost or DeviceSilent."""
         headers = {"User-Identify": self._level.device_id, "Content-Type": self._level.media_type}
         headers |= {"Authorization": authorization} if authorization else {}
         self.state.requests += 1
         try:
-            async with session.post(url, data=to_json(body), headers=headers, allow_redirects=False) as response:
+            data = None if body is None else to_json(body)
+            method = "GET" if body is None else "POST"
+            async with session.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
                 content = bytearray()
                 async for chunk in response.content.iter_chunked(1 << 16):
                     content += chunk

@@ -12,7 +12,7 @@ from drivers.base import Settings
 from drivers.facts import CredentialRead, GateObserved, PlateRead
 from drivers.reader import DRIVER as READER
 from drivers.turnstile import DRIVER as TURNSTILE
-from edge.board import Board, Finding, public_fact
+from edge.board import Board, Finding
 from edge.profiles import load_profile
 from edge.sections import DeviceSpec
 
@@ -139,7 +139,7 @@ def test_the_counts_of_health_are_whole(made):
 
 
 def test_a_credential_is_shown_by_its_length_alone():
-    shown = public_fact(CredentialRead("P<UTOSECRET<<X|U123"))
+    shown = CredentialRead("P<UTOSECRET<<X|U123").shown()
     assert shown == {"text": "(19 characters)"}
 
 
@@ -170,6 +170,6 @@ def test_each_change_of_health_or_faults_is_told_exactly_once(steps):
 
 
 def test_what_names_a_person_or_a_car_stays_inside():
-    assert public_fact(PlateRead("粤C12345", confidence=0.9))["plate"] == "(7 characters)"
-    assert public_fact(PlateRead(""))["plate"] == ""
-    assert "M12345678" not in str(public_fact(CredentialRead("M12345678")))
+    assert PlateRead("粤C12345", confidence=0.9).shown()["plate"] == "(7 characters)"
+    assert PlateRead("").shown()["plate"] == ""
+    assert "M12345678" not in str(CredentialRead("M12345678").shown())

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,9 +15,6 @@ from edge.counting import (
     MAX_REGIONS,
     CountingMemo,
     CountingSettings,
-    Drift,
-    DriftCheck,
-    DriftSettings,
     PeopleBuckets,
 )
 
@@ -267,59 +263,3 @@ def test_no_facts_break_it_and_nothing_is_ever_negative(facts):
     for fact in facts:
         desk.counted(fact, NOON)
     assert all(one.entered >= 0 and one.left >= 0 for one in desk.due(NOON + LONG))
-
-
-# Drift
-
-
-def report(minute: int, entered: int, left: int = 0, *, late: bool = False) -> PeopleCountReported:
-    return PeopleCountReported(device="c", bucket_start=at(minute * 60), entered=entered, left=left, late=late)
-
-
-def drift(minutes: int, counted: int, passed: int, **settings) -> Drift | None:
-    check = DriftCheck(frozenset({"p01", "p02"}), DriftSettings(**settings))
-    for minute in range(minutes):
-        check.counted(report(minute, counted))
-        for number in range(passed):
-            check.passed("p01" if number % 2 else "p02", 1, at(minute * 60 + number % 60))
-        check.passed("p09", 50, at(minute * 60))
-    return check.judge(at(minutes * 60 + 600))
-
-
-@pytest.mark.parametrize(
-    ("minutes", "counted", "passed", "expected"),
-    [
-        (12, 30, 30, None),
-        (12, 36, 30, None),
-        (12, 37, 30, Drift(370, 300, 10)),
-        (12, 20, 30, Drift(200, 300, 10)),
-        (9, 60, 30, None),
-        (12, 0, 30, Drift(0, 300, 10)),
-        (12, 30, 0, Drift(300, 0, 10)),
-        (12, 3, 1, None),
-        (100, 3, 1, Drift(210, 70, 10)),
-    ],
-)
-def test_drift_is_told_when_it_lasts(minutes, counted, passed, expected):
-    assert drift(minutes, counted, passed) == expected
-
-
-def test_one_good_period_ends_a_drift():
-    check = DriftCheck(frozenset({"p01"}), DriftSettings(buckets=2))
-    for minute, persons in enumerate((40, 40, 20)):
-        check.counted(report(minute, persons))
-        check.passed("p01", 20, at(minute * 60 + 5))
-        found = check.judge(at(minute * 60 + 180))
-        assert (found is not None) == (minute == 1)
-
-
-def test_only_settled_minutes_and_the_named_side_are_compared():
-    check = DriftCheck(frozenset({"p01"}), DriftSettings(buckets=1, side="left"))
-    check.counted(report(0, 500, 20))
-    check.passed("p01", 20, at(30))
-    check.counted(report(0, 0, 300, late=True))
-    assert check.judge(at(179)) is None
-    assert check.judge(at(181)) is None
-    check.counted(report(4, 20, 0))
-    check.passed("p01", 20, at(245))
-    assert check.judge(at(600)) == Drift(0, 20, 1)

@@ -14,6 +14,7 @@ from drivers.turnstile import DRIVER as TURNSTILE
 from edge.board import Board
 from edge.buffer import open_buffer
 from edge.desk import Desk, Tail
+from edge.execution import Execution
 from edge.lane import LaneCounters
 from edge.lanes.words import AskMode, AskOpen, Memo, State
 from edge.profiles import load_profile
@@ -66,6 +67,7 @@ async def desk(tmp_path, clock):
             uplink=UplinkState("mqtts://central", last_error="refused"),
             tail=Tail(clock),
             new_id=lambda: "NEW-ID",
+            execution=Execution({}, {}, lambda: "NEW-ID", buffer.append),
         )
 
 

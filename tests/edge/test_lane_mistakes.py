@@ -1,9 +1,12 @@
 """Vehicle lanes in a site file: what is right, and every mistake at its key."""
 
+import dataclasses
+
 import pytest
 import tomli_w
 
 from core.errors import ConfigInvalid
+from drivers import registry
 from edge.config import parse_config
 from edge.lane_mistakes import vehicle_settings
 from edge.lanes.vehicle_words import Loop
@@ -40,6 +43,7 @@ def site(*lanes, profile="reference/barrier", **changes):
         device("LIT", "barrier", "reference/barrier", "modbus+tcp://10.0.0.1:502?unit=2"),
         device("TS", "turnstile", "reference/swing-gate", "modbus+tcp://10.0.0.1:502?unit=3"),
         device("RD", "reader", "generic/line-reader", "tcp://10.0.0.2:4001"),
+        device("LED", "display", "olm/led-64x64", "tcp://10.0.0.3:5000"),
         camera("F"),
         camera("R"),
     ]
@@ -63,10 +67,10 @@ def checked(table):
 
 def test_a_vehicle_lane_is_read_beside_a_passenger_lane():
     people = {"id": "P1", "kind": "passenger", "gate": "TS", "reader": "RD", "direction": "in", "rules": {}}
-    config = checked(site(lane(light="LIT"), people))
+    config = checked(site(lane(light="LIT", display="LED"), people))
     assert [one.kind for one in config.file.lane] == ["vehicle", "passenger"]
     assert {name: spec.lane for name, spec in config.devices.items()} == {
-        **dict.fromkeys(("BR", "LIT", "F", "R"), "V1"),
+        **dict.fromkeys(("BR", "LIT", "F", "R", "LED"), "V1"),
         **dict.fromkeys(("TS", "RD"), "P1"),
     }
     assert set(config.ruleset.lanes) == {"V1", "P1"}
@@ -105,7 +109,7 @@ def test_a_lane_has_the_inputs_of_its_barrier_unless_the_file_names_fewer(profil
         ({"direction": "out", "rules": {"directions": ["in"]}}, "lane.0.direction", "in"),
         ({"timing": {"loops": ["approach"]}}, "lane.0.timing.loops", "close on a vehicle"),
         ({"timing": {"gap_ms": -1}}, "lane.0.timing.gap_ms", "here -1"),
-        ({"kind": "boat"}, "lane.0.kind", "'passenger' or 'vehicle', here 'boat'"),
+        ({"kind": "boat"}, "lane.0.kind", "'passenger' or 'vehicle' or 'cabin', here 'boat'"),
         ({"kind": None}, "lane.0.kind", "missing"),
     ],
 )
@@ -123,6 +127,37 @@ def test_inputs_that_a_barrier_has_not_are_no_inputs_of_its_lane():
         ConfigInvalid, match=r"lane\.0\.timing\.loops: BR has no input photocell; it has approach, exit"
     ):
         checked(site(lane(**changes), profile="waveshare/barrier-modbus-rtu-relay-d"))
+
+
+@pytest.mark.parametrize(
+    ("profile", "timing", "times"),
+    [
+        ("reference/barrier", {}, (4_000, 4_000)),
+        ("waveshare/barrier-modbus-rtu-relay-d", {}, (8_000, 8_000)),
+        ("reference/barrier", {"close_timeout_ms": 900}, (4_000, 900)),
+    ],
+)
+def test_how_long_the_arm_may_take_is_the_profile_s_unless_the_file_says_it(profile, timing, times):
+    config = checked(site(lane(timing=timing), profile=profile))
+    found = vehicle_settings(config.file.lane[0], config.devices)
+    assert (found.raise_timeout_ms, found.close_timeout_ms) == times
+
+
+def test_a_display_that_cannot_show_lines_is_told(monkeypatch):
+    able = registry.driver("display")
+    monkeypatch.setattr(
+        "edge.lane_mistakes.registry.driver", lambda name: mute(able) if name == "display" else known(name)
+    )
+    with pytest.raises(ConfigInvalid, match=r"lane\.0\.display: LED knows no ShowLines"):
+        checked(site(lane(display="LED")))
+
+
+def mute(driver):
+    return dataclasses.replace(driver, commands=frozenset())
+
+
+def known(name, ask=registry.driver):
+    return ask(name)
 
 
 def test_two_lanes_share_no_barrier_and_two_channels_no_name():

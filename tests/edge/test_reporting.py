@@ -1,5 +1,7 @@
 """What the facts of a device without a lane become."""
 
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -9,10 +11,13 @@ from drivers import registry
 from drivers.base import Settings
 from drivers.dock.facts import RecordedFile, RecordingsUploaded, SlotChanged
 from drivers.facts import DeviceDescribed, DeviceSignal, Measured, PeopleCounted, PlateRead, PositionTaken
+from drivers.gat1400.facts import FaceSeen, NonMotorVehicleSeen, PersonSeen, Picture, PictureSent
+from drivers.jt808.facts import CommandAnswered, MediaReceived, ParametersAnswered, PassthroughReceived, TimeAsked
 from drivers.modbus_points import PointDoubtful, PointTrusted
 from drivers.snmp.facts import LicenceTold
 from edge.board import Finding
 from edge.counters import CounterRunner
+from edge.files import FileStore
 from edge.ledger import Ledger
 from edge.profiles import load_profile
 from edge.reporting import Reporter
@@ -24,11 +29,26 @@ SPEC = DeviceSpec(
 )
 
 
+PICTURE = Picture("face", "image/jpeg", b"\xff\xd8\xffface")
+
+
 @pytest.fixture
-def made(shelf, clock):
+def untold():
+    return Counter()
+
+
+@pytest.fixture
+def made(shelf, clock, tmp_path, untold):
     told, noted = [], {}
     reporter = Reporter(
-        SPEC, shelf, stamp=clock.stamp, tell=told.append, noted=noted.__setitem__, now_ms=clock.monotonic_ms
+        SPEC,
+        shelf,
+        stamp=clock.stamp,
+        tell=told.append,
+        noted=noted.__setitem__,
+        now_ms=clock.monotonic_ms,
+        files=FileStore(tmp_path / "media", 1000),
+        untold=untold,
     )
     return reporter, told, noted
 
@@ -52,10 +72,78 @@ async def test_what_may_travel_travels_in_its_drivers_words_and_the_same_thing_s
     assert rows[3]["values"]["until"] == "2026-09-20"
 
 
-async def test_a_plate_does_not_travel(made, shelf):
+async def test_a_plate_does_not_travel_and_is_counted(made, shelf, untold):
     reporter, _, _ = made
     await reporter.pushed(PlateRead("粤C12345"))
-    assert shelf.rows == []
+    assert (shelf.rows, untold) == ([], {"PlateRead": 1})
+
+
+async def test_what_is_told_to_nobody_is_counted_by_its_name(made, shelf, untold):
+    reporter, told, _ = made
+    await reporter.taken("138", PassthroughReceived("138", 0xF1, b"x"))
+    await reporter.heard(DeviceSignal("motion", on=True))
+    reporter.noted(DeviceSignal("motion", on=False))
+    await reporter.taken("138", TimeAsked("138", 1))
+    assert (shelf.rows, told, untold) == ([], [], {"PassthroughReceived": 1, "DeviceSignal": 2})
+
+
+async def test_a_terminals_picture_is_on_the_disk_before_it_is_told(made, shelf, tmp_path):
+    reporter, _, _ = made
+    media = MediaReceived("138", 9, 0, 0, 2, 1, b"\xff\xd8\xff picture")
+    shelf.failing = BufferUnavailable("full")
+    with pytest.raises(BufferUnavailable):
+        await reporter.taken("138", media)
+    shelf.mend()
+    await reporter.taken("138", media)
+    ((kind, row),) = shelf.rows
+    (path,) = (tmp_path / "media").iterdir()
+    assert (kind, row["terminal"], row["media_id"]) == ("gatefleet.MediaTaken.v1", "138", 9)
+    assert row["file"] == {"role": "", "media_type": "image/jpeg", "digest": f"sha256:{path.stem}", "bytes": 11}
+    assert (path.read_bytes(), path.suffix) == (media.data, ".jpg")
+    (tmp_path / "media").rename(tmp_path / "away")
+    (tmp_path / "media").write_text("in the way", encoding="utf-8")
+    with pytest.raises(BufferUnavailable):
+        await reporter.taken("138", replace(media, data=b"another"))
+    assert len(shelf.rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("fact", "what"),
+    [
+        (FaceSeen("o1", "c1", AT, images=(PICTURE, Picture("scene", "image/jpeg", b"", path="/a"))), "face"),
+        (PersonSeen("o1", "c1", AT, images=(PICTURE,)), "person"),
+        (NonMotorVehicleSeen("o1", "粤C12345", "c1", AT, images=(PICTURE,)), "non_motor_vehicle"),
+        (PictureSent("o1", "c1", PICTURE, AT), "scene"),
+    ],
+)
+async def test_pictures_stay_behind_and_are_told_by_their_digest(made, shelf, tmp_path, fact, what):
+    reporter, _, _ = made
+    await reporter.pushed(fact)
+    ((kind, row),) = shelf.rows
+    assert (kind, row["what"], row["object_id"], row["camera"]) == ("gatefleet.PictureTaken.v1", what, "o1", "c1")
+    assert (row["taken_at"], len(row["images"]), row["images"][0]["bytes"]) == ("2026-11-21T08:00:00Z", 1, 7)
+    assert "粤C12345" not in str(row)
+    assert [path.read_bytes() for path in (tmp_path / "media").iterdir()] == [PICTURE.data]
+
+
+async def test_the_pictures_of_a_plate_are_kept_where_a_view_library_confirms_them(made, shelf):
+    reporter, _, _ = made
+    await reporter.pictured(PlateRead("粤C12345", "o1", taken_at=AT, images=(PICTURE,)))
+    await reporter.pictured(PlateRead("粤C12345", "o2", taken_at=AT))
+    await reporter.pictured(FaceSeen("o3"))
+    ((_, row),) = shelf.rows
+    assert (row["what"], row["object_id"], "粤C12345" in str(row)) == ("vehicle", "o1", False)
+
+
+async def test_a_terminals_answers_travel_each_under_its_own_key(made, shelf):
+    reporter, _, _ = made
+    await reporter.taken("138", CommandAnswered("138", 1, 0x8103, 0, "SetParameters"))
+    await reporter.taken("138", ParametersAnswered("138", 2, {"0001": 30, "0083": "粤C12345"}))
+    assert [(row["fact"], row["key"]) for _, row in shelf.rows] == [
+        ("CommandAnswered", "138 1"),
+        ("ParametersAnswered", "138"),
+    ]
+    assert shelf.rows[1][1]["values"]["values"] == {"0001": 30}
 
 
 async def test_what_cannot_be_committed_is_raised_to_who_waits_and_counted_for_who_does_not(made, shelf):

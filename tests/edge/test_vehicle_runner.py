@@ -1,4 +1,4 @@
-"""The promises of `edge.vehicle_lane` by their words, with a store, a barrier and a light that can wait and fail."""
+"""The promises of `edge.roads.lane` by their words, with a store, a barrier and a light that can wait and fail."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -22,9 +22,9 @@ from edge.lanes.channel import Channel, ChannelMemo, ChannelSettings
 from edge.lanes.vehicle_words import Loop, State, VehicleMemo, VehicleSettings
 from edge.lanes.words import AskMode, AskOpen
 from edge.ledger import Ledger
-from edge.plate_cameras import of_lane, of_road
+from edge.roads.lane import _MAX_WAITING, Machinery, VehicleLaneRunner
+from edge.roads.plate_cameras import of_lane, of_road
 from edge.sections import VehicleSection
-from edge.vehicle_lane import _MAX_WAITING, Machinery, VehicleLaneRunner
 
 from .conftest import START, TOKEN_KEY, Shelf, until
 
@@ -223,7 +223,7 @@ async def test_light_and_display_never_hold_up_the_barrier_and_are_told_what_is_
     desk.light_waits.set()
     await until(lambda: len(desk.lit) == 3)
     assert desk.lit[1:] == [SetLight(on=True), SetLight(on=False)]
-    assert desk.lines == [("欢迎", "Welcome")] == [desk.runner.shown]
+    assert desk.lines[-1] == ("欢迎", "Welcome") == desk.runner.shown
 
 
 async def test_a_light_that_fails_is_tried_again_with_the_next_sign(desk):
@@ -443,3 +443,18 @@ def test_the_settings_of_a_lane_say_which_camera_is_where():
     assert [spec.cameras.role(camera).value for camera in ("F", "R")] == ["front", "rear"]
     assert spec.devices == {"barrier": "BR", "front": "F", "rear": "R"}
     assert isinstance(spec.timing, VehicleSettings)
+
+
+async def test_the_arm_goes_down_only_after_one_more_look_that_saw_nothing_in_its_line(desk):
+    desk.sees("approach")
+    await desk.read(PLAIN)
+    await desk.is_in(State.RELEASING)
+    desk.sees("under", arm="open")
+    await desk.is_in(State.PASSING)
+    desk.sees("exit", arm="open")
+    await desk.is_in(State.CLOSING)
+    desk.sees("under", arm="open")
+    await until(lambda: "VehicleAnomaly" in desk.names())
+    assert "LowerArm" not in desk.moves()
+    desk.sees(arm="open")
+    await until(lambda: "LowerArm" in desk.moves())

@@ -230,6 +230,13 @@ def captured(file, protocols):
             yield row["input"], row["expected"]
 
 
+FIXED = {
+    "display": b"0064ffff620100976a",
+    "ntp": (b"\x24" + bytes(47)).hex().encode(),
+    "snmp": b"302902010104067075626c6963a01c02047b4c3f4b020100020100300e300c06082b060102010101000500",
+}
+
+
 async def a_good_line(name):
     """Return a line of input that means something to a driver."""
     match name:
@@ -249,10 +256,8 @@ async def a_good_line(name):
             rows = captured("onvif.jsonl", {"onvif"})
             events = name == "onvif-event"
             return next(text for text, expected in rows if ("events" in expected) is events).encode().hex().encode()
-        case "ntp":
-            return (b"\x24" + bytes(47)).hex().encode()
-        case "snmp":
-            return b"302902010104067075626c6963a01c02047b4c3f4b020100020100300e300c06082b060102010101000500"
+        case "display" | "ntp" | "snmp":
+            return FIXED[name]
     return (await pushed(name)).hex().encode()
 
 

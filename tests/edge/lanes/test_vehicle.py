@@ -372,6 +372,45 @@ def test_a_rear_read_unsurely_is_no_mismatch(desk):
     assert "VehicleAnomaly:plate_mismatch" not in desk.words()
 
 
+ONE_OFF = A[:-1] + ("6" if A[-1] != "6" else "7")
+"""A plate that differs from A in one sign."""
+
+
+def follow(desk, plate, confidence=0.95, *, free=True, times=3):
+    """Let A go through with somebody close behind, who is read as `plate`; `free`: the approach is free in between."""
+    desk.arrive().feed(Tick(), 800).arm("open").loop("under", on=True)
+    if free:
+        desk.loop("approach", on=False).loop("approach", on=True)
+    desk.read(plate, times, confidence=confidence)
+    desk.loop("exit", on=True).loop("under", on=False).loop("exit", on=False).feed(Tick(), 300).arm("closed")
+    return desk.feed(Tick(), 3_000)
+
+
+def test_the_second_of_a_convoy_is_judged_by_its_own_plate_though_it_differs_in_one_sign(desk):
+    follow(desk, ONE_OFF)
+    assert [plates.texts for plates in desk.judged] == [(A,), (ONE_OFF,)]
+
+
+@pytest.mark.parametrize(
+    ("plate", "more"),
+    [
+        pytest.param(A, {}, id="the same plate is a late read of the first"),
+        pytest.param(ONE_OFF, {"confidence": 0.5}, id="an unsure one may be a misreading"),
+        pytest.param(ONE_OFF, {"free": False}, id="nothing has come to the approach"),
+        pytest.param(A[:-1], {}, id="no sound plate"),
+    ],
+)
+def test_what_may_be_a_late_read_of_the_first_is_not_the_plate_of_the_second(desk, plate, more):
+    follow(desk, plate, **more)
+    assert [plates.texts for plates in desk.judged] == [(A,), ()]
+
+
+def test_what_was_misread_of_the_first_is_no_plate_of_the_second(desk):
+    desk.loop("approach", on=True).read(ONE_OFF, 1, confidence=0.6)
+    follow(desk, ONE_OFF)
+    assert [plates.texts for plates in desk.judged] == [(A,), ()]
+
+
 def test_a_vehicle_that_no_camera_tells_of_is_judged_as_one_without_a_plate(desk):
     desk.effect = Effect.DIVERT_SECONDARY
     desk.loop("approach", on=True).feed(Tick(), 3_000)

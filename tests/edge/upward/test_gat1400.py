@@ -20,7 +20,8 @@ from drivers.gat1400.library import ViewLibrary
 from drivers.gat1400.profile import LibraryMap, LibrarySettings
 from drivers.gat1400.subscriptions import Subscription
 from edge.supervisor import Supervisor
-from edge.upward.gat1400 import Item, UpperLevel, UpwardClient
+from edge.upward.gat1400 import UpwardClient
+from edge.upward.level import Item, UpperLevel
 
 CHINA = timezone(timedelta(hours=8))
 NOW = datetime(2026, 5, 1, 8, 30, tzinfo=CHINA)
@@ -48,6 +49,8 @@ class Upper:
         self.bodies = []
         self.system = []
         self.answered = {}
+        self.times = 0
+        self.time = b""
         self.registered = False
         self.at_once = self.most_at_once = 0
         self.url = ""
@@ -76,6 +79,9 @@ class Upper:
 
     def of_system(self, asked):
         told = self.library.receive(asked)
+        if asked.method == "GET":
+            self.times += 1
+            return web.Response(status=told.answer.status, body=self.time or told.answer.body)
         self.system += told.facts
         if type(told.facts[0]) is KeptAlive and not self.registered:
             return web.Response(status=401)
@@ -119,6 +125,7 @@ class Box:
         self.items = list(items)
         self.acked = []
         self.faults = []
+        self.later = []
         self.takes_out = takes_out
         self.changed = asyncio.Event()
 
@@ -138,6 +145,9 @@ class Box:
         if self.takes_out:
             self.items.remove(item)
         self.changed.set()
+
+    async def postponed(self, item, why):
+        self.later.append((item.key, why))
 
     async def empty(self):
         async with asyncio.timeout(PATIENCE_S):
@@ -280,6 +290,20 @@ async def test_an_upper_level_that_never_takes_it_is_asked_again_with_pauses(man
             await until(lambda: lower.state.busy + lower.state.mismatched >= 4)
         assert asyncio.get_running_loop().time() - began > 0.7 * (0.05 + 0.1 + 0.1)
         assert (box.acked, lower.state.acknowledged) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "offset_s"),
+    [(b"", 0), (b'{"SystemTimeObject":{"LocalTime":"20260501083042"}}', 42), (b"nonsense", None), (b"{}", None)],
+)
+async def test_the_upper_levels_time_is_asked_for_and_only_told(answer, offset_s):
+    async with upper_level() as upper:
+        upper.time = answer
+        lower = client(upper, Box([]))
+        async with running(lower):
+            await until(lambda: upper.times and lower.state.registered)
+            await until(lambda: lower.state.clock_offset_s in {offset_s, 0})
+        assert (upper.times, lower.state.clock_offset_s) == (1, 0 if offset_s is None else offset_s)
 
 
 async def test_a_wrong_password_is_a_refusal_and_sends_nothing():

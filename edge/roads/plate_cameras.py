@@ -12,8 +12,8 @@ from core.messages.vehicle_events import RoadPlateSeen
 from drivers.facts import Fact, PlateRead
 from edge.lanes.votes import tokens_of
 from edge.reporting import Durable
+from edge.roads.lane import VehicleLaneRunner
 from edge.session import Deliver
-from edge.vehicle_lane import VehicleLaneRunner
 
 
 def of_lane(lane: VehicleLaneRunner, device: str, others: Deliver) -> Deliver:

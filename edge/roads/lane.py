@@ -5,15 +5,18 @@ Promises
 2. A read is taken when `plate` returns: the machine has it. What follows from it is committed before the barrier moves.
 3. An input that cannot be taken now is taken as it is then: no change of a loop is forgotten, only one that came back.
 4. Light and display never hold up the barrier; they are told what is true now, not all that was.
-5. The arm is never told to go down on what was seen over two seconds ago. When the board is seen again after so long,
-   or two seconds after the arm could not be told to go down, the lane takes up what it finds as after a restart.
+5. The arm is told to go down after one more look that saw nothing in its line; without one, never on what was seen
+   over half a second ago. When the board is seen again after two seconds, or two seconds after the arm could not be
+   told to go down, the lane takes up what it finds as after a restart.
 6. A channel's memo is committed with the leg that changed it.
+7. An arm that has taken its order and does not move in the profile's time is told as an anomaly, once, and as a finding
+   of its board until it moves again.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -22,24 +25,22 @@ from pydantic import BaseModel
 from core.clearance.model import Effect
 from core.errors import BufferUnavailable, DeviceSilent, GatefleetError
 from core.messages.event import Event
-from core.messages.events import LaneSeen
-from core.messages.vehicle_events import VehicleAnomaly, VehicleCleared, VehicleDecided
+from core.messages.vehicle_events import VehicleAnomaly, VehicleAnomalyKind, VehicleCleared, VehicleDecided
 from drivers.barrier.commands import BarrierCommand, LowerArm, RaiseArm, SetLight
 from drivers.barrier.facts import BarrierSeen
 from drivers.facts import Fact, PlateRead
+from edge.board import Finding
 from edge.clearance import Judge
 from edge.clock import Clock
 from edge.lane import LaneCounters, Observers
+from edge.lane_parts import Alarm, ModeTold
 from edge.lanes.channel import Channel
 from edge.lanes.vehicle import VehicleLane
+from edge.lanes.vehicle_arm import ArmWatch, Stuck
 from edge.lanes.vehicle_record import Post
 from edge.lanes.vehicle_words import (
-    Arm,
-    BarrierObserved,
     Input,
     Judged,
-    Loop,
-    LoopChanged,
     PlateSeen,
     ToBarrier,
     ToDisplay,
@@ -51,14 +52,11 @@ from edge.lanes.vehicle_words import (
 from edge.lanes.votes import Verdict
 from edge.lanes.words import AskMode, AskOpen, Commit, GateDone, Recorded, Tick
 from edge.ledger import Ledger
+from edge.roads.sight import Sight
+from edge.roads.signs import Sign
 from edge.sections import VehicleSection
 
 _MAX_WAITING: Final = 64
-_BLIND_MS: Final = 2_000
-_FRESH_MS: Final = 500
-"""The arm is lowered only on inputs that were seen so lately; a barrier is looked at five times a second at least."""
-_LEAST_PAUSE_MS: Final = 5
-"""A tick never comes at once: a deadline that stays past must not keep the loop busy."""
 
 log = structlog.get_logger()
 
@@ -70,6 +68,8 @@ class Machinery:
     barrier: Callable[[BarrierCommand], Awaitable[None]]
     light: Callable[[BarrierCommand], Awaitable[None]] | None = None
     display: Callable[[tuple[str, ...]], Awaitable[None]] | None = None
+    noted: Callable[[str, Finding | None], None] = lambda _name, _finding: None
+    """Hears what is wrong with the barrier, by its name, and that it is right again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +83,6 @@ class _Waiting:
     came_ns: int
     done: asyncio.Future[str] | None = None
     """Hears what did not work; "" when all did."""
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What the machine was told of the barrier's board."""
-
-    arm: str | None = None
-    faults: frozenset[str] = frozenset()
-    loops: dict[Loop, bool] = field(default_factory=dict)
-
-    def news(self, fact: BarrierSeen, known: frozenset[Loop]) -> Iterator[Input]:
-        """Yield what it has to be told now, each taken as told when asked for: arm, what came on, what went off.
-
-        On before off, so that a vehicle that goes from one input to the next is never nowhere.
-        """
-        if fact.arm and (fact.arm, fact.faults) != (self.arm, self.faults):
-            self.arm, self.faults = fact.arm, fact.faults
-            yield BarrierObserved(Arm(fact.arm), fact.faults)
-        loops = {Loop(name): name in fact.occupied for name in fact.wired}
-        changed = {loop: on for loop, on in loops.items() if loop in known and self.loops.get(loop) is not on}
-        for loop, on in sorted(changed.items(), key=lambda one: (not one[1], one[0])):
-            self.loops[loop] = on
-            yield LoopChanged(loop, on)
 
 
 class VehicleLaneRunner:
@@ -131,8 +108,6 @@ class VehicleLaneRunner:
         self.lane = VehicleLane(post, settings, memo=memo)
         self.counters = LaneCounters()
         self.channel = channel
-        self.shown: tuple[str, ...] = ()
-        """The display's lines, whether there is a display or not."""
         self._judge = judge
         self._machinery = machinery
         self._ledger = ledger
@@ -141,19 +116,20 @@ class VehicleLaneRunner:
         self._new_id = new_id
         self._observers = observers
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(_MAX_WAITING)
-        self._alarm: asyncio.TimerHandle | None = None
-        self._seen = _Seen()
-        self._seen_ms: int | None = None
-        self._failed_ms: int | None = None
-        """When the arm could not be told to go down."""
+        self._alarm = Alarm(clock, self._tick)
+        self._mode = ModeTold(spec, judge.ruleset.version, ledger)
+        self._sight = Sight()
+        self._watch = ArmWatch(settings.raise_timeout_ms, settings.close_timeout_ms)
         self._broken = False
         """It ran before: a task that is run again has failed."""
         self._barrier_error = ""
-        self._mode_told = self.lane.memo.mode
-        self._light: bool | None = None
-        self._light_told: bool | None = None
-        self._lines_told: tuple[str, ...] = ()
-        self._signs = asyncio.Event()
+        self._light: Sign[bool] = Sign(spec.id, self._shine)
+        self._display: Sign[tuple[str, ...]] = Sign(spec.id, self._write)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Return the display's lines, whether there is a display or not."""
+        return self._display.now or ()
 
     @property
     def memo_key(self) -> str:
@@ -175,24 +151,30 @@ class VehicleLaneRunner:
         if not isinstance(fact, BarrierSeen):
             return
         came_ns, now_ms = time.monotonic_ns(), self._clock.monotonic_ms()
+        if self._watch.saw(fact.arm, now_ms):
+            self._tell_arm(self._watch.stuck)
         if self._waiting.full():
             return
-        if self._lost_sight(fact, now_ms):
-            self._seen, self._failed_ms = _Seen(), None
+        if self._sight.looked(fact, self.lane.settings.loops, now_ms, released=self.lane.memo.open is not None):
             self._waiting.put_nowait(_Waiting(_Anew(), came_ns))
-        self._seen_ms = now_ms
-        news = self._seen.news(fact, self.lane.settings.loops)
+        news = self._sight.news(fact, self.lane.settings.loops)
         # Asked for one by one while there is room: the rest is not taken as told, and comes with the next look.
         while not self._waiting.full() and (happened := next(news, None)) is not None:
             self._waiting.put_nowait(_Waiting(happened, came_ns))
 
-    def _lost_sight(self, fact: BarrierSeen, now_ms: int) -> bool:
-        """Tell whether what the machine knows of the barrier is not what is there."""
-        if self._seen_ms is not None and now_ms - self._seen_ms >= _BLIND_MS:
-            return True
-        if fact.arm == Arm.CLOSED or self.lane.memo.open is not None:
-            self._failed_ms = None  # it is down, or will be told again when the release under way ends
-        return self._failed_ms is not None and now_ms - self._failed_ms >= _BLIND_MS
+    def _tell_arm(self, stuck: Stuck | None) -> None:
+        if stuck is None:
+            self._machinery.noted("arm", None)
+            return
+        args = {"arm": stuck.arm, "after_s": round(stuck.after_ms / 1000, 1)}
+        down = stuck.move == "open"
+        self._machinery.noted("arm", Finding("arm_stays_down", args) if down else Finding("arm_stays_up", args))
+        held, post = self.lane.memo.open, self.lane.post
+        told = post.anomaly(VehicleAnomalyKind.ARM_STUCK, post.direction, attempt=held.attempt if held else None)
+        log.warning("barrier.arm_stuck", lane=self.spec.id, move=stuck.move, arm=stuck.arm, after_ms=stuck.after_ms)
+        self._count(told)
+        self._observers.event(told)
+        self._ledger.tell(told)
 
     async def ask(self, wish: AskMode | AskOpen) -> str:
         """Do what a person wants; return "" when it is done, else why it is not."""
@@ -204,10 +186,11 @@ class VehicleLaneRunner:
         """Work; runs for ever."""
         if self._broken:
             self._begin_anew()
-            self._seen = _Seen()
+            self._sight.forget()
         self._broken = True
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._show(), name=f"lane.{self.spec.id}.signs")
+            group.create_task(self._light.run(), name=f"lane.{self.spec.id}.light")
+            group.create_task(self._display.run(), name=f"lane.{self.spec.id}.display")
             await self._work()
 
     def _begin_anew(self) -> None:
@@ -216,7 +199,7 @@ class VehicleLaneRunner:
         self.lane = VehicleLane(lane.post, lane.settings, memo=lane.memo)
 
     async def _work(self) -> None:
-        await self._tell_mode()
+        await self._mode.begin(self.lane.memo.mode)
         await self._channel_time()
         while True:
             waiting = await self._waiting.get()
@@ -239,8 +222,7 @@ class VehicleLaneRunner:
         if isinstance(waiting.happened, Tick):
             await self._channel_time()
         self._set_alarm()
-        if self.lane.memo.mode is not self._mode_told:
-            await self._tell_mode()
+        await self._mode.now(self.lane.memo.mode)
         return self._barrier_error
 
     async def _feed(self, happened: Input, came_ns: int, waiting: _Waiting | None = None) -> None:
@@ -256,11 +238,11 @@ class VehicleLaneRunner:
                 case ToBarrier():
                     await self._move(action, came_ns)
                 case ToLight(on=on):
-                    self._light = on
-                    self._signs.set()
+                    self._light.set(on)
+                    self._display.poke()
                 case ToDisplay(lines=lines):
-                    self.shown = lines
-                    self._signs.set()
+                    self._display.set(lines)
+                    self._light.poke()
 
     async def _record(self, commit: Commit, came_ns: int) -> None:
         recorded = await self._commit(commit)
@@ -312,15 +294,20 @@ class VehicleLaneRunner:
 
     async def _to_barrier(self, action: ToBarrier) -> str:
         lowers = action.move == "close"
+        if lowers and await self._sight.next_look():
+            log.info("barrier.not_lowered", lane=self.spec.id, why="something has come into its line")
+            return ""  # that input comes next, and the lane goes on from there
         try:
-            if lowers and (self._seen_ms is None or self._clock.monotonic_ms() - self._seen_ms >= _FRESH_MS):
+            if lowers and not self._sight.fresh(self._clock.monotonic_ms()):
                 raise DeviceSilent("its inputs were not seen lately: the arm stays up", place=self.spec.barrier)
             await self._machinery.barrier(LowerArm() if lowers else RaiseArm())
         except GatefleetError as error:
-            self._failed_ms = self._clock.monotonic_ms() if lowers else self._failed_ms
+            if lowers:
+                self._sight.could_not_lower(self._clock.monotonic_ms())
             self._barrier_error = self._barrier_error or str(error)
             log.warning("barrier.command_failed", lane=self.spec.id, move=action.move, why=action.why, error=str(error))
             return str(error)
+        self._watch.ordered(action.move, self._clock.monotonic_ms())
         return ""
 
     # -- the channel -------------------------------------------------------------------------------------------------
@@ -348,47 +335,20 @@ class VehicleLaneRunner:
     # -- time and signs ----------------------------------------------------------------------------------------------
 
     def _set_alarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
         times = (self.lane.deadline_ms, self.channel.deadline_ms if self.channel else None)
-        due_ms = min((one for one in times if one is not None), default=None)
-        if due_ms is not None:
-            pause_ms = max(_LEAST_PAUSE_MS, due_ms - self._clock.monotonic_ms())
-            self._alarm = asyncio.get_running_loop().call_later(pause_ms / 1000, self._tick)
+        self._alarm.set(min((one for one in times if one is not None), default=None))
 
     def _tick(self) -> None:
         if not self._waiting.full():
             self._waiting.put_nowait(_Waiting(Tick(), time.monotonic_ns()))
 
-    async def _show(self) -> None:
-        """Tell light and display what they should show now, as often as that changes."""
-        while True:
-            await self._signs.wait()
-            self._signs.clear()
-            light, display, on = self._machinery.light, self._machinery.display, self._light
-            try:
-                if light is not None and on is not None and on is not self._light_told:
-                    await light(SetLight(on=on))
-                    self._light_told = on
-                if display is not None and self.shown != self._lines_told:
-                    lines = self.shown
-                    await display(lines)
-                    self._lines_told = lines
-            except GatefleetError as error:
-                log.info("lane.sign_failed", lane=self.spec.id, error=str(error))
+    async def _shine(self, on: bool) -> None:
+        if self._machinery.light is not None:
+            await self._machinery.light(SetLight(on=on))
 
-    async def _tell_mode(self) -> None:
-        self._mode_told = self.lane.memo.mode
-        seen = LaneSeen(
-            lane=self.spec.id,
-            kind=self.spec.kind,
-            directions=self.spec.rules.directions,
-            devices=self.spec.devices,
-            mode=self.lane.memo.mode,
-            ruleset_version=self._judge.ruleset.version,
-        )
-        await self._ledger.commit((seen,))
+    async def _write(self, lines: tuple[str, ...]) -> None:
+        if self._machinery.display is not None:
+            await self._machinery.display(lines)
 
 
 def _bytes(memo: BaseModel) -> bytes:

@@ -1,0 +1,1 @@
+"""Cabins: the runner of one, and what stands around it."""

@@ -1,0 +1,1 @@
+"""Vehicle lanes: the runner of one, and what it sees and shows."""
