@@ -31,6 +31,8 @@ class Barrier:
     """The inputs at the road at which something stands."""
     blind: set[str] = field(default_factory=set)
     """Inputs that are broken: they say that nothing is there."""
+    stuck: bool = False
+    """It takes its orders and does not move, and tells of no fault."""
     struck: int = 0
     """How often the arm came down on a vehicle."""
     orders: list[str] = field(default_factory=list)
@@ -46,7 +48,7 @@ class Barrier:
         if self.on_order is not None:
             self.on_order(move)
         target = "open" if move == "raise" else "closed"
-        if "motor" in self.faults or (self.arm == target and self._motion is None):
+        if self.stuck or "motor" in self.faults or (self.arm == target and self._motion is None):
             return
         if self._motion is not None:
             self._motion.cancel()

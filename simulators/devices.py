@@ -13,6 +13,7 @@ from edge.config import read_secret
 from edge.device_entry import as_toml
 from edge.profiles import load_profile, profile_names
 from simulators import single_calling as calling
+from simulators import single_lane as at_lane
 from simulators import single_served as served
 from simulators.single import PTY, Running, Single, Wish, parse_place, parse_target
 
@@ -26,6 +27,10 @@ _NO_DTD: Final = tuple(word for word in calling.PUSH_BAD if word != "dtd")
 _ROWS: Final = (
     Single("turnstile", "a swing gate; whoever is let in walks through", "turnstile", served.turnstile,
            "reference/swing-gate", _MODBUS, bad=(*served.LINE_BAD, "jammed")),
+    Single("barrier", "a barrier at a road; vehicles stop at it", "barrier", at_lane.barrier,
+           "reference/barrier", _MODBUS, bad=(*served.LINE_BAD, *at_lane.BARRIER_BAD)),
+    Single("display", "a LED display at a lane", "display", at_lane.display,
+           "olm/led-64x64", _STREAM, bad=at_lane.DISPLAY_BAD),
     Single("reader", "a document reader; specimens are shown to it", "reader", served.reader,
            "generic/line-reader", _STREAM, bad=("twice", "garbled")),
     Single("instrument", "an instrument behind registers", "instrument", served.instrument,

@@ -22,6 +22,7 @@ from drivers.gat1400.answers import Status, parse_response
 from drivers.gat1400.codes import FACES, MOTOR_VEHICLES
 from drivers.gat1400.ids import MediaKind, ObjectKind, make_image_id, make_object_id
 from drivers.gat1400.reading import read_moment, to_json
+from simulators.pushing import calling_from
 
 _ZONE: Final = timezone(timedelta(hours=8))
 _DRIP_BYTES: Final = 64
@@ -151,9 +152,11 @@ async def camera(
     *,
     dialect: Dialect = Dialect.STANDARD,
     vices: frozenset[Vice] = frozenset(),
+    local: str = "",
 ) -> AsyncIterator[Camera]:
-    """Be a camera at a view library until left."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+    """Be a camera at a view library until left; `local`: the address it calls from."""
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(timeout=timeout, connector=calling_from(local)) as session:
         yield Camera(url, device_id, login, session, dialect=dialect, vices=vices)
 
 

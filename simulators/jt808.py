@@ -17,6 +17,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Final, cast
 
 from drivers.jt808.frame import FLAG, Frame, FrameSplitter, encode_frame, encode_parts, escape, parse_frame, xor
+from simulators.jt808_orders import Software, attributes, done, set_parameters, told_parameters
 
 _CST: Final = timezone(timedelta(hours=8))
 _START: Final = (22.1310, 113.5410)
@@ -42,6 +43,10 @@ class Misbehaviour:
     """It stops reading once it is admitted, until `read_on`."""
     lose_parts: frozenset[int] = frozenset()
     """Parts that are not sent until they are asked for."""
+    refuses: int = 0
+    """It answers every command with this result and does nothing."""
+    mute: bool = False
+    """It does and answers nothing that it is told."""
 
 
 class Route:
@@ -101,6 +106,7 @@ class Terminal(asyncio.Protocol):
     parameters: dict[int, bytes] = field(
         default_factory=lambda: {0x0001: b"\0\0\0\x1e", 0x0083: "粤C12345".encode("gbk")}
     )
+    software: Software = field(default_factory=Software)
     route: Route = field(init=False)
     kept: deque[bytes] = field(init=False, repr=False)
     """Positions that nobody confirmed, oldest first; the flash is not endless."""
@@ -164,9 +170,12 @@ class Terminal(asyncio.Protocol):
         """Send what was kept, as supplements, and forget it once it is confirmed; return the result."""
         taken = [self.kept.popleft() for _ in range(min(len(self.kept), 20))]
         body = struct.pack(">HB", len(taken), 1) + b"".join(struct.pack(">H", len(one)) + one for one in taken)
-        result = await self.ask(0x0704, body)
-        if result:
-            self.kept.extendleft(reversed(taken))
+        result = -1
+        try:
+            result = await self.ask(0x0704, body)
+        finally:  # also where the connection ends before the answer
+            if result:
+                self.kept.extendleft(reversed(taken))
         return result
 
     async def send_media(self, media_id: int, data: bytes, kind: int = 0) -> None:
@@ -228,31 +237,38 @@ class Terminal(asyncio.Protocol):
                 self._confirmation(*struct.unpack(">HHB", body))
             case 0x8800 | 0x8003:
                 self._parts_wanted(frame)
-            case 0x8103:
-                self._set_parameters(body[1:])
-                self._done(frame)
-            case 0x8104 | 0x8106:
-                self._tell_parameters(frame)
-            case 0x8201:
+            case 0x8201 if not self.misbehaviour.mute:
                 self._send(0x0201, struct.pack(">H", frame.serial) + self.route.body())
-            case _:
+            case _ if not self.misbehaviour.mute:
                 self._obey(frame)
 
     def _obey(self, frame: Frame) -> None:
         match frame.msg_id:
+            case _ if self.misbehaviour.refuses:
+                self._done(frame, self.misbehaviour.refuses)
+            case 0x8103:
+                set_parameters(self.parameters, frame.body)
+                self._done(frame)
+            case 0x8104 | 0x8106:
+                self._send(*told_parameters(self.parameters, frame))
+            case 0x8107:
+                self._send(*attributes(self.number, v2019=frame.v2019))
             case 0x8300:
                 self.texts.append(frame.body[2 if frame.v2019 else 1 :].decode("gbk"))
                 self._done(frame)
             case 0x8105:
                 self.controls.append(frame.body[0])
                 self._done(frame)
-            case 0x8108 | 0x8900:
+            case 0x8108:
+                for reply in self.software.take(frame):
+                    self._send(*reply)
+            case 0x8900:
                 self._done(frame)
             case _:
                 self._done(frame, result=3)
 
     def _done(self, frame: Frame, result: int = 0) -> None:
-        self._send(0x0001, struct.pack(">HHB", frame.serial, frame.msg_id, result))
+        self._send(*done(frame, result))
 
     def _confirmation(self, serial: int, msg_id: int, result: int) -> None:
         if result:
@@ -275,19 +291,6 @@ class Terminal(asyncio.Protocol):
         if frame.msg_id == 0x8800 and not wanted and (done := self._answers.pop((0x8800, media_id), None)):
             self._media.pop(media_id, None)
             done.set_result(0)
-
-    def _set_parameters(self, body: bytes) -> None:
-        at = 0
-        while at < len(body):
-            after = at + 5 + body[at + 4]
-            self.parameters[int.from_bytes(body[at : at + 4], "big")] = body[at + 5 : after]
-            at = after
-
-    def _tell_parameters(self, frame: Frame) -> None:
-        ids = [int.from_bytes(frame.body[at : at + 4], "big") for at in range(1, len(frame.body), 4)]
-        told = {one: self.parameters[one] for one in ids or self.parameters if one in self.parameters}
-        items = b"".join(struct.pack(">IB", one, len(value)) + value for one, value in told.items())
-        self._send(0x0104, struct.pack(">HB", frame.serial, len(told)) + items)
 
     def _registration(self) -> bytes:
         maker, model, device = {2011: (5, 8, 7), 2013: (5, 20, 7), 2019: (11, 30, 30)}[self.version]

@@ -73,6 +73,8 @@ class Camera:
     """Properties by topic and source: what a new subscriber is told first."""
     subscriptions: dict[str, asyncio.Queue[Emitted]] = field(default_factory=dict)
     pictures: int = 0
+    stream: str = ""
+    """Its RTSP address, such as of `simulators.rtsp`; empty: one that leads nowhere."""
     _ends: dict[str, datetime] = field(default_factory=dict)
     _nonces: set[str] = field(default_factory=set)
     _seen: set[str] = field(default_factory=set)
@@ -191,7 +193,9 @@ class Camera:
             "GetCapabilities": lambda: words.capabilities(self._addresses()),
             "GetDeviceInformation": lambda: words.device_information("gatefleet", "simulated dome", "1.0", "SIM-1"),
             "GetProfiles": lambda: words.profiles(prefix, ("main", "sub")),
-            "GetStreamUri": lambda: words.media_uri(prefix, op, f"rtsp://{self._host()}:554/{prefix}/main"),
+            "GetStreamUri": lambda: words.media_uri(
+                prefix, op, self.stream or f"rtsp://{self._host()}:554/{prefix}/main"
+            ),
             "GetSnapshotUri": lambda: words.media_uri(prefix, op, self._at("/snap.jpg?profile=main")),
             "GetPresets": lambda: words.presets(PRESETS),
         }

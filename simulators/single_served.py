@@ -50,7 +50,7 @@ def line_faults(bad: frozenset[str]) -> Faults:
 
 
 @contextlib.asynccontextmanager
-async def _unit(bank: Bank, wish: Wish) -> AsyncIterator[tuple[Server, str]]:
+async def serve_unit(bank: Bank, wish: Wish) -> AsyncIterator[tuple[Server, str]]:
     """Serve one unit; give the server and the device's link."""
     unit = wish.place.number("unit", 1)
     if not 1 <= unit <= 247:
@@ -79,7 +79,7 @@ async def turnstile(wish: Wish) -> AsyncIterator[Running]:
     async def live(_tell: Tell) -> None:
         await asyncio.gather(*(walking(direction) for direction in Direction))
 
-    async with _unit(gate_bank(gate, wish.profile), wish) as (_server, url):
+    async with serve_unit(gate_bank(gate, wish.profile), wish) as (_server, url):
         yield Running(url, live=live)
 
 
@@ -93,7 +93,7 @@ async def instrument(wish: Wish) -> AsyncIterator[Running]:
         made.faults.sentinel |= {row["name"] for row in points if row.get("invalid")}
     if "implausible" in wish.bad:
         made.faults.implausible |= {row["name"] for row in points}
-    async with _unit(made.bank, wish) as (_server, url):
+    async with serve_unit(made.bank, wish) as (_server, url):
         yield Running(url)
 
 
@@ -103,7 +103,7 @@ async def cabin(wish: Wish) -> AsyncIterator[Running]:
     flaws = {Flaw(word.replace("-", "_")) for word in wish.bad - set(LINE_BAD)}
     controller = Controller(Cabin(flaws=flaws), checked_map(wish.profile, CabinMap))
     try:
-        async with _unit(controller.bank, wish) as (_server, url):
+        async with serve_unit(controller.bank, wish) as (_server, url):
             yield Running(url)
     finally:
         controller.close()

@@ -25,6 +25,8 @@ CALLED = [one for one in DEVICES.values() if one.listens and one.name != "gb2818
 CALLING = [one for one in DEVICES.values() if one.calls]
 TELLS = {
     "turnstile": "GateObserved",
+    "barrier": "BarrierSeen",
+    "display": "DeviceDescribed",
     "reader": "CredentialRead",
     "instrument": "Measured",
     "power": "Measured",
