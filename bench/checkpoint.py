@@ -15,6 +15,7 @@ from typing import Final
 from bench.stack import Program, Stack, edge
 from edge.config import EdgeConfig, load_config
 from edge.profiles import data_folder
+from edge.sections import PassengerSection
 from simulators.demo.api import Api
 from simulators.demo.fleet import LIST_ID
 from simulators.faults import MqttProxy
@@ -42,6 +43,11 @@ class Checkpoint:
 def reference(name: str) -> EdgeConfig:
     """Return the configuration of a reference site."""
     return load_config(data_folder("configs") / "sites" / f"{name}.toml")
+
+
+def passenger_lanes(config: EdgeConfig) -> list[PassengerSection]:
+    """Return the lanes for people."""
+    return [lane for lane in config.file.lane if isinstance(lane, PassengerSection)]
 
 
 async def key(stack: Stack, name: str, *scopes: str) -> Api:

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from bench.checkpoint import Checkpoint, checkpoint, key, reference
+from bench.checkpoint import Checkpoint, checkpoint, key, passenger_lanes, reference
 from bench.figures import OTHERS, Figure, quantile, table
 from bench.limits import there_and_back
 from bench.stack import Engine, ProgramEnded, Stack, running_stack, work_folder
@@ -130,7 +130,7 @@ async def measure(engine: Engine, count: int) -> list[Figure]:
     with work_folder() as folder:
         async with running_stack(engine, folder) as stack, checkpoint(stack, reference("hengqin-bridge")) as place:
             rounds = []
-            lanes = itertools.cycle(place.site.config.file.lane)
+            lanes = itertools.cycle(passenger_lanes(place.site.config))
             for _ in range(_ROUNDS):
                 limit = await there_and_back(stack.broker.port, _ECHOES)
                 rounds.append((limit, await orders(stack, place, itertools.islice(lanes, count // _ROUNDS))))

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bench.checkpoint import Checkpoint, checkpoint, reference
+from bench.checkpoint import Checkpoint, checkpoint, passenger_lanes, reference
 from bench.figures import Figure, quantile, table
 from bench.stack import running_stack, work_folder
 from core.messages.envelope import packed_event
@@ -34,7 +34,7 @@ _PATIENCE_S: Final = 3.0
 async def decisions(place: Checkpoint, seconds: float) -> list[Figure]:
     """Cut the uplink, let people come, and read what the edge has recorded."""
     place.proxy.take_down()
-    lanes = itertools.cycle(place.site.config.file.lane)
+    lanes = itertools.cycle(passenger_lanes(place.site.config))
     began, cpu = asyncio.get_running_loop().time(), place.daemon.cpu_s()
     people: list[asyncio.Task[float | None]] = []
     for number in range(int(seconds * RATE)):

@@ -1,8 +1,9 @@
-"""Broken input for every parser. `python bench/fuzz.py [--seconds N] [--seed N] [--only DRIVER]...`.
+"""Broken input for every parser. `python bench/fuzz.py [--seconds N] [--seed N] [--only NAME]...`.
 
-Each driver's decoder, codec and push parser gets captured messages (tests/vectors, tests/drivers) with bits flipped,
-parts cut, doubled and spliced. Anything but an error of ours, an input that takes longer than half a second, and memory
-that grows without end are failures; the input is printed so that it can become a row of a table.
+Each driver's decoder, codec and push parser, and each reader of bench/fuzz_others.py, gets captured messages
+(tests/vectors, tests/drivers) with bits flipped, parts cut, doubled and spliced. Anything but an error of ours, an input
+that takes longer than half a second, and memory that grows without end are failures; the input is printed so that it
+can become a row of a table.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from bench.fuzz_others import OTHERS
 from core.errors import GatefleetError
 from drivers import registry
 from drivers.base import Driver, Output, Pushed, Request
@@ -163,12 +165,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Broken input for every parser.")
     parser.add_argument("--seconds", type=float, default=600.0, help="in all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", action="append", choices=registry.names(), help="this driver; repeatable")
+    parser.add_argument("--only", action="append", choices=[*registry.names(), *OTHERS], help="this; repeatable")
     arguments = parser.parse_args(argv)
     known, some = seeds(), random.Random(arguments.seed)
-    every = [
-        (name, *target) for name in arguments.only or registry.names() for target in targets(registry.driver(name))
-    ]
+    wanted = arguments.only or [*registry.names(), *OTHERS]
+    every = [(name, *one) for name in wanted if name in registry.names() for one in targets(registry.driver(name))]
+    every += [(name, "read", OTHERS[name]) for name in wanted if name in OTHERS]
     failed = 0
     for name, what, attempt in every:
         tally = fuzz(attempt, known, arguments.seconds / len(every), some)
