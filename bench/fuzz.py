@@ -1,9 +1,9 @@
 """Broken input for every parser. `python bench/fuzz.py [--seconds N] [--seed N] [--only NAME]...`.
 
 Each driver's decoder, codec and push parser, and each reader of bench/fuzz_others.py, gets captured messages
-(tests/vectors, tests/drivers) with bits flipped, parts cut, doubled and spliced. Anything but an error of ours, an input
-that takes longer than half a second, and memory that grows without end are failures; the input is printed so that it
-can become a row of a table.
+(tests/vectors, tests/drivers) with bits flipped, parts cut, doubled and spliced. Anything but an error of ours, an
+input that takes longer than half a second, and memory that grows without end are failures; the input is printed so
+that it can become a row of a table.
 """
 
 import argparse

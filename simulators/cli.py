@@ -176,7 +176,7 @@ def site(
     duration: Annotated[float, typer.Option(min=0, help="Seconds during which people come; 0: nobody.")] = 60.0,
     gap: Annotated[float, typer.Option(min=0.5, help="Mean seconds between arrivals at one lane.")] = 6.0,
 ) -> None:
-    """Serve every device of a site on loopback sockets and ptys, and let people come."""
+    """Serve every device of a site on loopback sockets and ptys, and let people and vehicles come."""
     import asyncio
 
     from simulators.standalone import simulate
@@ -191,10 +191,10 @@ def demo(
     ] = 0.0,
     report: Annotated[Path | None, typer.Option(help="Where to write the reckoning, as JSON.")] = None,
 ) -> int:
-    """Run the whole reference site on this machine: broker, central, seven edges, 69 turnstiles, people.
+    """Run the reference site on this machine: broker, central, its edges with people, vehicles, buses and a cabin.
 
-    Without --duration a live board shows it; with it, the uplink is cut for a third of the time, one edge is killed,
-    and the exit status is 0 only if central knows everybody exactly once.
+    Without --duration a live board shows it; with it, the uplink is cut for a third of the time, two edges are killed,
+    and the exit status is 0 only if central knows everybody and every position exactly once.
     """
     import asyncio
 

@@ -119,6 +119,11 @@ class Pusher:
         return self.answers[-1][0]
 
 
+def calling_from(local: str) -> aiohttp.TCPConnector | None:
+    """Return what calls from an address of this machine; None from any."""
+    return aiohttp.TCPConnector(local_addr=(local, 0)) if local else None
+
+
 @contextlib.asynccontextmanager
 async def pushing(
     url: str,
@@ -127,8 +132,9 @@ async def pushing(
     misbehaviours: frozenset[Misbehaviour] = frozenset(),
     seed: int = 0,
     now: Callable[[], datetime] = utc_now,
+    local: str = "",
 ) -> AsyncIterator[Pusher]:
-    """Open the client of one device; with a login it answers Digest challenges."""
+    """Open the client of one device; with a login it answers Digest challenges. `local`: the address it calls from."""
     digest = () if login is None else (aiohttp.DigestAuthMiddleware(login.username, login.password),)
-    async with aiohttp.ClientSession(timeout=_TIMEOUT, middlewares=digest) as session:
+    async with aiohttp.ClientSession(timeout=_TIMEOUT, middlewares=digest, connector=calling_from(local)) as session:
         yield Pusher(url, session, misbehaviours, seed, now)

@@ -1,7 +1,7 @@
-"""A whole checkpoint from its site file: turnstiles, barriers and readers on real sockets and ptys, and who comes.
+"""A whole checkpoint from its site file: every device of it on real sockets and ptys, and who comes.
 
 The site file's links are the real site's; each is served here at a free port or on a new pty, and `Site.links` says
-where, so that nothing has a fixed port and two sites never meet.
+where, so that nothing has a fixed port and two sites never meet. Devices that call or push do so once told to.
 """
 
 import asyncio
@@ -10,22 +10,23 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from core.clearance.model import Direction
 from edge.config import EdgeConfig
-from edge.links.modbus_url import BusAddress, ModbusUrl, parse_modbus_url
-from edge.sections import DeviceSpec, PassengerSection
-from simulators.barrier import Barrier, barrier_bank
-from simulators.modbus import Bank, Server, serve_pty, serve_tcp
+from edge.sections import PassengerSection
+from simulators.barrier import Barrier
+from simulators.modbus import Server
 from simulators.people import Manner, Traveller
-from simulators.reader import Reader, serve_pty_reader, serve_tcp_reader
-from simulators.turnstile import Gate, gate_bank
+from simulators.reader import Reader
+from simulators.site_callers import Callers, open_callers
+from simulators.site_served import Served, serve
+from simulators.turnstile import Gate
 
 _SHOW_AGAIN_S: Final = 1.7
 _REFUSED_S: Final = 2.5
 _GIVE_UP_S: Final = 120.0
-_STEP_ASIDE_S: Final = 0.5
+_STEP_ASIDE_S: Final = 0.9
+"""Until the next: longer than a passage contact of a relay board, by some looks, so that there are two pulses."""
 _JAM_S: Final = 2.0
 
 
@@ -48,16 +49,37 @@ class Outcome:
 
 @dataclass(slots=True)
 class Site:
-    """One running checkpoint."""
+    """One running checkpoint; `callers` are those of its devices that call the edge."""
 
     config: EdgeConfig
-    gates: dict[str, Gate] = field(default_factory=dict)
-    barriers: dict[str, Barrier] = field(default_factory=dict)
-    readers: dict[str, Reader] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
-    """Device id -> the URL at which it is served."""
-    servers: list[Server] = field(default_factory=list)
+    served: Served
+    callers: Callers
     truth: list[Outcome] = field(default_factory=list)
+
+    @property
+    def links(self) -> dict[str, str]:
+        """Return the URL of each device by its id, as a site file has it."""
+        return self.served.links | self.callers.links
+
+    @property
+    def gates(self) -> dict[str, Gate]:
+        """Return the turnstiles."""
+        return self.served.gates
+
+    @property
+    def barriers(self) -> dict[str, Barrier]:
+        """Return the barriers."""
+        return self.served.barriers
+
+    @property
+    def readers(self) -> dict[str, Reader]:
+        """Return the readers."""
+        return self.served.readers
+
+    @property
+    def servers(self) -> list[Server]:
+        """Return the Modbus lines."""
+        return self.served.servers
 
     async def receive(self, travellers: Sequence[Traveller], told: Callable[[Outcome], None] | None = None) -> None:
         """Let the travellers come, each lane in its order; return when the last is gone."""
@@ -124,51 +146,8 @@ async def _show_until_open(one: Traveller, gate: Gate, reader: Reader, direction
 
 @contextlib.asynccontextmanager
 async def run_site(config: EdgeConfig, seed: int = 0) -> AsyncIterator[Site]:
-    """Serve every device of a site file; those that push to the edge keep their link, and push when told to."""
-    site = Site(config)
+    """Serve every device of a site file; those that call or push have a place to call, and are quiet until told."""
     async with contextlib.AsyncExitStack() as stack:
-        buses: dict[BusAddress, list[tuple[DeviceSpec, ModbusUrl]]] = defaultdict(list)
-        for spec in config.devices.values():
-            if spec.link.startswith("http-server:"):
-                continue
-            if spec.driver.name in {"turnstile", "barrier"}:
-                url = parse_modbus_url(spec.link)
-                buses[url.bus].append((spec, url))
-            else:
-                await _serve_reader(site, spec, stack)
-        for address, devices in buses.items():
-            await _serve_bus(site, address, devices, stack, seed)
-        yield site
-
-
-async def _serve_reader(site: Site, spec: DeviceSpec, stack: contextlib.AsyncExitStack) -> None:
-    serve = serve_pty_reader if urlsplit(spec.link).scheme == "serial" else serve_tcp_reader
-    reader = await stack.enter_async_context(serve())
-    site.readers[spec.id] = reader
-    site.links[spec.id] = reader.url
-
-
-async def _serve_bus(
-    site: Site,
-    address: BusAddress,
-    devices: Sequence[tuple[DeviceSpec, ModbusUrl]],
-    stack: contextlib.AsyncExitStack,
-    seed: int,
-) -> None:
-    units: dict[int, Bank] = {}
-    for spec, url in devices:
-        units[url.unit] = _bank(site, spec)
-    serve = serve_pty(units, seed=seed) if address.device else serve_tcp(units, seed=seed)
-    server = await stack.enter_async_context(serve)
-    site.servers.append(server)
-    for spec, url in devices:
-        joint = "&" if "?" in server.url else "?"
-        site.links[spec.id] = f"{server.url}{joint}unit={url.unit}"
-
-
-def _bank(site: Site, spec: DeviceSpec) -> Bank:
-    if spec.driver.name == "barrier":
-        barrier = site.barriers[spec.id] = Barrier()
-        return barrier_bank(barrier, spec.profile)
-    gate = site.gates[spec.id] = Gate()
-    return gate_bank(gate, spec.profile)
+        served = await stack.enter_async_context(serve(config.devices, seed))
+        callers = await stack.enter_async_context(open_callers(config.devices, seed))
+        yield Site(config, served, callers)

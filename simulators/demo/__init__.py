@@ -1,1 +1,1 @@
-"""The reference site in one command: broker, central, seven edges, devices, people, faults, and a reckoning."""
+"""The reference site in one command: broker, central, edges, devices, people, vehicles, faults, and a reckoning."""

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import tomli_w
 
-from core.crypto import suite
+from core.crypto import key_id, suite
 from core.identity.tokens import identify, subject_token
 from edge.config import EdgeConfig, load_config
 from simulators.demo.api import Api
@@ -18,13 +20,23 @@ from simulators.demo.processes import Child, ChildFailed, free_port, wait_port
 from simulators.faults import MqttProxy
 from simulators.overlay import Here, overlaid
 from simulators.site import Site
+from simulators.site_secrets import write_secrets
 
 LIST_ID: Final = "hq-block"
 _ROLES: Final = {
     "requester": ["lists:read", "lists:write"],
     "approver": ["lists:read", "lists:approve"],
     "edges": ["lists:fetch"],
-    "monitor": ["fleet:read", "passages:read", "equipment:read", "tickets:read", "lists:read"],
+    "monitor": [
+        "fleet:read",
+        "passages:read",
+        "equipment:read",
+        "tickets:read",
+        "lists:read",
+        "duty:read",
+        "flow:read",
+        "cameras:view",
+    ],
 }
 
 
@@ -52,17 +64,32 @@ class Fleet:
             api_key=f"file:{self.folder / 'edges.key'}",
             token_key=f"file:{self.folder / 'token.key'}",
             trusted_keys=(self.public_key,),
+            seal_key=await self._seal_key(name) if site.served.cabins else "",
         )
+        write_secrets(self.folder, tomllib.loads(site.config.digest_source.decode()))
         path.write_text(overlaid(site.config.digest_source, here, site.links), encoding="utf-8")
         child = Child(name, ["-m", "edge.cli.main", "edge", "run", "-c", str(path)], self.folder / f"{name}.log")
         await child.start()
         self.edges[name] = child
+
+    async def _seal_key(self, edge: str) -> str:
+        """Make the key with which an edge seals its boardings, and have central know it; return where it is."""
+        crypto, path = suite("sm"), self.folder / f"{edge}.seal.key"
+        private = crypto.generate()
+        public = crypto.public_of(private)
+        _secret(path, private.secret_text())
+        await self.api.call("PUT", f"/v1/edges/{edge}/seal-keys/{key_id(public)}", {"public_key": public.text})
+        return f"file:{path}"
 
     def token_of(self, document: str) -> str:
         """Return the token that edges and central know a document by."""
         shown = identify(document)
         key = (self.folder / "token.key").read_text(encoding="ascii").strip().encode()
         return subject_token(shown.kind, shown.natural, key, suite("sm").hmac)
+
+    def socket(self, edge: str) -> Path:
+        """Return where an edge is asked."""
+        return self.folder / edge / "control.sock"
 
     async def block(self, documents: Sequence[str]) -> None:
         """Put documents on the refuse list: one asks, another approves."""
@@ -79,15 +106,15 @@ class Fleet:
             ids = pending[start : start + 500]
             await approver.call("POST", f"{lists}/{LIST_ID}/entries:approve", {"ids": ids, "reason": "demo"})
 
-    async def lists_delivered(self, edges: int, seconds: float = 60.0) -> None:
-        """Return once every edge has the newest version of a list with entries; raise TimeoutError."""
+    async def lists_delivered(self, edges: AbstractSet[str], seconds: float = 60.0) -> None:
+        """Return once these edges have the newest version of a list with entries; raise TimeoutError."""
         async with asyncio.timeout(seconds):
             while True:
                 for child in (self.central, *self.edges.values()):
                     child.check()
                 page = await self.keys["monitor"].call("GET", f"/v1/lists/{LIST_ID}/deliveries")
                 there = [one for one in page["items"] if one["entries"] and one["version"] == one["current_version"]]
-                if len(there) >= edges:
+                if edges <= {one["edge"] for one in there}:
                     return
                 await asyncio.sleep(0.2)
 
@@ -154,5 +181,5 @@ def _secret(path: Path, text: str) -> None:
 
 
 def edge_configs(folder: Path) -> list[EdgeConfig]:
-    """Return the reference sites' configurations."""
+    """Return the reference sites' configurations, of all their daemons."""
     return [load_config(path) for path in sorted(folder.glob("*.toml"))]

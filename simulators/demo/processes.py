@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import GatefleetError
+from simulators.ports import free_port
+
+__all__ = ["Child", "ChildFailed", "free_port", "wait_port"]
 
 _STOP_S = 10.0
 
@@ -60,14 +62,6 @@ class Child:
         except TimeoutError:
             self.process.kill()
             await self.process.wait()
-
-
-def free_port() -> int:
-    """Return a port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 async def wait_port(port: int, child: Child, seconds: float = 30.0) -> None:

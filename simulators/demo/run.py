@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.profiles import data_folder
+from simulators.demo import families
+from simulators.demo.cabins import cabins, central_rows
 from simulators.demo.fleet import Fleet, edge_configs, start_fleet
+from simulators.demo.picture import live_picture
 from simulators.demo.processes import free_port
 from simulators.demo.reckoning import Reckoning, reckon
+from simulators.demo.scene import Scene, scene
 from simulators.faults import MqttProxy
-from simulators.people import listed_documents, plan
-from simulators.site import Outcome, Site, run_site
 
-_GAP_S: Final = 6.0
-"""Mean time between two arrivals at one turnstile: the peak of the reference site."""
 _DRAIN_S: Final = 60.0
-_KILLED: Final = "hengqin-bridge.gates"
+_KILLED: Final = ("hengqin-bridge.gates", "hengqin-fleet.locators")
 
 Say = Callable[[str], None]
 
@@ -32,19 +32,10 @@ class Demo:
     """A running demo."""
 
     fleet: Fleet
-    sites: list[Site]
-    outcomes: list[Outcome] = field(default_factory=list)
+    scene: Scene
     began_s: float = field(default_factory=time.monotonic)
     agreed: bool = True
     """False keeps what was written, for whoever looks for the reason."""
-
-    async def people(self, seed: int, duration_s: float) -> None:
-        """Let the people of all sites come; return when the last is gone."""
-        async with asyncio.TaskGroup() as group:
-            for number, site in enumerate(self.sites):
-                lanes = [lane.id for lane in site.config.file.lane]
-                travellers = plan(seed, lanes, duration_s, _GAP_S, first=number * 10_000_000)
-                group.create_task(site.receive(travellers, self.outcomes.append), name=f"site.{site.config.edge}")
 
     async def faults(self, duration_s: float, say: Say) -> None:
         """Cut the uplink for a third of the time, and kill one edge while it is cut."""
@@ -52,21 +43,41 @@ class Demo:
         say("the uplink is cut")
         self.fleet.proxy.take_down()
         await asyncio.sleep(duration_s / 6)
-        say(f"{_KILLED} is killed (SIGKILL)")
-        await self.fleet.edges[_KILLED].kill()
-        await self.fleet.edges[_KILLED].start()
+        say(f"{' and '.join(_KILLED)} are killed (SIGKILL)")
+        for name in _KILLED:
+            await self.fleet.edges[name].kill()
+            await self.fleet.edges[name].start()
         await asyncio.sleep(duration_s / 6)
         self.fleet.proxy.bring_up()
         say("the uplink is back")
 
-    async def passages(self) -> list[dict[str, Any]]:
-        """Return all that central knows of passages."""
-        return [row async for row in self.fleet.keys["monitor"].every("/v1/passages")]
-
     async def reckon(self) -> Reckoning:
         """Compare truth and records as they are now."""
-        tickets = [row async for row in self.fleet.keys["monitor"].every("/v1/tickets")]
-        return reckon(self.outcomes, await self.passages(), self.fleet.token_of, len(tickets))
+        every, played = self.fleet.keys["monitor"].every, self.scene
+        places = [place for buses in played.buses for place in buses.sent.values()]
+        ours = {place.terminal for place in places}
+        known = [row["terminal"] for row in await _all(every("/v1/locators")) if row["terminal"].lstrip("0") in ours]
+        positions = [row for one in known for row in await _all(every(f"/v1/locators/{one}/positions"))]
+        boarded = await central_rows(
+            lambda path: self.fleet.keys["monitor"].call("GET", path), lambda path: _all(every(path))
+        )
+        road = families.vehicles(
+            played.legs,
+            await _all(every("/v1/vehicle-passages")),
+            await _all(every("/v1/vehicle-decisions")),
+            self.fleet.token_of,
+        )
+        return reckon(
+            played.outcomes,
+            await _all(every("/v1/passages")),
+            self.fleet.token_of,
+            len(await _all(every("/v1/tickets"))),
+            {
+                "vehicles": road,
+                "positions": families.positions(places, positions),
+                "cabins": cabins(played.boardings, boarded, self.fleet.token_of),
+            },
+        )
 
     async def drained(self) -> Reckoning:
         """Wait until the records agree with the truth, or time is over."""
@@ -92,28 +103,18 @@ async def demo(seed: int, duration_s: float, say: Say) -> AsyncIterator[Demo]:
         fleet = await start_fleet(folder, proxy, broker_port)
         stack.push_async_callback(fleet.stop)
         say(f"central: {fleet.api.base} (docs at {fleet.api.base}/docs), logs in {folder}")
-        sites = [await stack.enter_async_context(run_site(config, seed)) for config in configs]
-        documents = [
-            document
-            for number, site in enumerate(sites)
-            for document in listed_documents(
-                plan(
-                    seed,
-                    [lane.id for lane in site.config.file.lane],
-                    duration_s,
-                    _GAP_S,
-                    first=number * 10_000_000,
-                )
-            )
-        ]
-        say(f"{len(documents)} documents go on the refuse list: one key asks, another approves")
-        await fleet.block(documents)
-        say(f"starting {len(sites)} edges for {sum(len(site.gates) for site in sites)} turnstiles")
-        for site in sites:
+        played = await stack.enter_async_context(scene(configs, seed, duration_s, fleet.socket))
+        listed = played.listed()
+        say(f"{len(listed)} documents and plates go on the refuse list: one key asks, another approves")
+        await fleet.block(listed)
+        say(f"starting {len(played.sites)} edges: {played.devices()}")
+        say(f"{played.cameras[0]} of the {played.cameras[1]} cameras run: as many as two cores carry")
+        for site in played.sites:
             await fleet.add_edge(site)
-        await fleet.lists_delivered(len(sites))
-        say("every edge has the list; people come")
-        made.append(Demo(fleet, sites))
+        await fleet.lists_delivered(played.with_lanes)
+        await played.settled()
+        say("every edge with lanes has the list; people and vehicles come, buses drive")
+        made.append(Demo(fleet, played))
         yield made[0]
 
 
@@ -121,7 +122,7 @@ def _clean(folder: Path, made: Sequence[Demo], say: Say, *, failed: bool) -> Non
     if not failed and all(one.agreed for one in made):
         shutil.rmtree(folder, ignore_errors=True)
         return
-    truth = [json.dumps(outcome.as_dict()) for one in made for outcome in one.outcomes]
+    truth = [json.dumps(row) for one in made for row in one.scene.truth()]
     (folder / "truth.jsonl").write_text("\n".join(truth), encoding="utf-8")
     say(f"what was written stays in {folder}")
 
@@ -131,12 +132,18 @@ async def headless(seed: int, duration_s: float, out: Path | None, say: Say) -> 
     async with demo(seed, duration_s, say) as running:
         async with asyncio.TaskGroup() as group:
             group.create_task(running.faults(duration_s, say), name="faults")
-            group.create_task(running.people(seed, duration_s), name="people")
-        say(f"{len(running.outcomes)} people have been; waiting for the drain")
+            group.create_task(running.scene.play(), name="people and vehicles")
+        played = running.scene
+        say(f"{len(played.outcomes)} people and {len(played.legs)} vehicles have been; waiting for the drain")
         found = await running.drained()
-        running.agreed = found.good
-    words = json.dumps(found.as_dict(), indent=2)
+        seen = await live_picture(running.fleet, running.scene.watched)
+        running.agreed = found.good and seen.good
+    words = json.dumps(found.as_dict() | {"live": seen.as_dict()}, indent=2)
     if out is not None:
         await asyncio.to_thread(out.write_text, words + "\n", "utf-8")
     say(words)
-    return 0 if found.good else 1
+    return 0 if running.agreed else 1
+
+
+async def _all(rows: AsyncIterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row async for row in rows]

@@ -28,3 +28,22 @@ def test_a_site_by_itself(tmp_path):
         began = time.monotonic()
         assert process.wait(10) == 0
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.slow
+def test_a_road_by_itself_has_vehicles_and_the_secrets_of_its_cameras(tmp_path):
+    out, road = tmp_path / "road.toml", PIER.with_name("cross-gate-road.toml")
+    command = [sys.executable, "-m", "edge.cli.main", "sim", "site", str(road), "--config-out", str(out)]
+    with subprocess.Popen([*command, "--duration", "30"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert "13 devices" in process.stdout.readline()
+            told = process.stdout.readline().split()
+            assert (told[:3], int(told[3]) > 0) == (["0", "people", "and"], True)
+            config = load_config(out)
+            cameras = [spec for spec in config.devices.values() if spec.driver.kind == "plate camera"]
+            references = {one for spec in cameras for one in spec.access.users.values()}
+            assert {Path(one.removeprefix("file:")).parent for one in references} == {tmp_path / "secrets"}
+            assert all(Path(one.removeprefix("file:")).read_text(encoding="utf-8") for one in references)
+        finally:
+            process.terminate()
+        assert process.wait(10) == 0

@@ -101,5 +101,5 @@ async def test_every_device_of_every_site_is_served_at_a_link_of_its_own():
             assert len(set(site.links.values())) == len(site.links)
             turnstiles += len(site.gates)
             schemes = {link.split(":")[0] for link in site.links.values()}
-            assert schemes <= {"modbus+tcp", "modbus+rtu", "tcp", "serial"}
+            assert schemes == {spec.link.split(":")[0] for spec in config.devices.values()}
     assert turnstiles == 69
