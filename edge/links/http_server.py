@@ -49,6 +49,8 @@ class Limits:
     line_bytes: int = 4096
     headers: int = 64
     peer_connections: int = 16
+    device_connections: int = 4
+    """One peer may have so many for each device here, where that is more: all may stand behind one address."""
     connections: int = 1024
     bodies_bytes: int = 64 << 20
     """Of all bodies that are held at one time."""
@@ -212,7 +214,8 @@ class HttpServer:
 
     def admit(self, peer: str) -> bool:
         """Count a connection; False where it is one too many."""
-        if self._peers[peer] >= self.limits.peer_connections or self.connections >= self.limits.connections:
+        most = max(self.limits.peer_connections, self.limits.device_connections * len(self._mounts))
+        if self._peers[peer] >= most or self.connections >= self.limits.connections:
             self.counters["connections"] += 1
             return False
         self._peers[peer] += 1

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import tracemalloc
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 
@@ -433,6 +433,18 @@ async def test_connections_of_one_peer_and_of_all_are_bounded():
             while server.connections:
                 await asyncio.sleep(0.01)
         assert status(await raw(server, closing())) == 200
+
+
+async def test_devices_behind_one_address_may_all_connect():
+    device = Device()
+    mounts = [device.mount(f"C{number}", f"/cam{number}") for number in range(6)]
+    async with served(mounts, replace(QUICK, device_connections=1, connections=20)) as server:
+        open_ones = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(6)]
+        assert server.connections == 6
+        assert await turned_away(server)
+        for _, writer in open_ones:
+            writer.close()
+            await writer.wait_closed()
 
 
 async def test_all_bodies_together_are_bounded():
