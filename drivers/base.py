@@ -156,6 +156,8 @@ class Request:
     """Names in lower case."""
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    began_ms: int | None = None
+    """When it began, by the edge's running clock; None where nobody measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class FaceComparisons:
         try:
             value = parse_json(request.body)
             self._nothing_biometric(value)
-            facts, attempt = self._facts(value, request.at, reading)
+            facts, attempt = self._facts(value, request, reading)
         except FrameInvalid as error:
             return refused(400, error.detail, *reading.rejected)
         body = json.dumps({"accepted": attempt}).encode()
@@ -103,7 +103,7 @@ class FaceComparisons:
             case str() if len(value) > _MAX_STRING:
                 raise FrameInvalid(f"biometric content is not taken: a text of {len(value)} characters")
 
-    def _facts(self, value: object, now: datetime, reading: Reading) -> tuple[tuple[Fact, ...], str]:
+    def _facts(self, value: object, request: Request, reading: Reading) -> tuple[tuple[Fact, ...], str]:
         spelled = self._map.spelling
         described = DeviceDescribed(
             vendor=reading.word("vendor", first_text(value, spelled.vendor)),
@@ -115,13 +115,13 @@ class FaceComparisons:
         attempt = reading.word("attempt", first_text(value, spelled.attempt), 64)
         if not attempt and about and not first_text(value, spelled.score):
             return about, ""
-        return (self._compared(value, attempt, now, reading), *about), attempt
+        return (self._compared(value, attempt, request, reading), *about), attempt
 
-    def _compared(self, value: object, attempt: str, now: datetime, reading: Reading) -> FaceCompared:
+    def _compared(self, value: object, attempt: str, request: Request, reading: Reading) -> FaceCompared:
         spelled, scale = self._map.spelling, self._map.score_scale
         score = reading.number("score", first_text(value, spelled.score), 0, scale)
         at = reading.stamp("at", first_text(value, spelled.at), self._zone)
-        age_ms = self._age_ms(value, at, now, reading)
+        age_ms = self._age_ms(value, at, request.at, reading)
         if not attempt or score is None or age_ms is None:
             raise FrameInvalid("a comparison needs an attempt, a score and an age")
         digest = first_text(value, spelled.capture_digest).lower()
@@ -138,6 +138,7 @@ class FaceComparisons:
             at=at,
             terminal=reading.word("terminal", first_text(value, spelled.terminal), 64),
             matcher=reading.word("matcher", first_text(value, spelled.matcher), 64),
+            pushed_ms=request.began_ms,
         )
 
     def _age_ms(self, value: object, at: datetime | None, now: datetime, reading: Reading) -> int | None:

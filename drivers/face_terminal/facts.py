@@ -26,3 +26,5 @@ class FaceCompared(Fact):
     terminal: str = ""
     matcher: str = ""
     """Algorithm and version."""
+    pushed_ms: int | None = None
+    """When its push began, by the edge's running clock: `age_ms` counts from there, however slowly the push came."""

@@ -236,7 +236,8 @@ class CabinRunner:
                 for look in happened.since(now, self._trust_ms):
                     await self._feed(look)
             case FaceCompared():
-                await self._feed(replace(happened, age_ms=happened.age_ms + now - waiting.came_ms))
+                came_ms = waiting.came_ms if happened.pushed_ms is None else happened.pushed_ms
+                await self._feed(replace(happened, age_ms=happened.age_ms + now - came_ms))
             case _:
                 await self._feed(happened)
         self._metrics.ignored(self.spec.id, self.lane.ignored - ignored)

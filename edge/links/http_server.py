@@ -257,6 +257,7 @@ class HttpServer:
         return response
 
     async def _served(self, request: web.BaseRequest) -> Reply:
+        began_ms = self._monotonic_ms()
         target, _, query = request.raw_path.partition("?")
         path = segments(_without_host(target))
         peer = _peer(request)
@@ -273,6 +274,7 @@ class HttpServer:
                 headers=_headers(request),
                 query=_fields(query),
                 body=body,
+                began_ms=began_ms,
             )
             return await mount.handle(asked)
         finally:

@@ -155,9 +155,9 @@ class Desk:
     async def document(self, text):
         await self.runner.credential(CredentialRead(text))
 
-    async def face(self, score=0.95, age_ms=0, attempt=None):
+    async def face(self, score=0.95, age_ms=0, attempt=None, pushed_ms=None):
         self.faces += 1
-        await self.runner.face(FaceCompared(attempt or f"F{self.faces}", score, age_ms, 0.99))
+        await self.runner.face(FaceCompared(attempt or f"F{self.faces}", score, age_ms, 0.99, pushed_ms=pushed_ms))
 
     async def mismatches(self):
         for _ in range(3):
@@ -342,6 +342,17 @@ async def test_a_face_that_waited_here_is_as_old_as_it_is(inside):
     await asyncio.gather(opening, reading, pushing)
     assert (inside.runner.lane.step, inside.runner.lane.ignored) == (Step.FACE, 1)
     await inside.face()
+    await inside.is_at(Step.RELEASING)
+
+
+async def test_a_face_whose_push_came_slowly_is_as_old_as_it_is(inside):
+    """Its push began before the document was read, and was whole after it."""
+    began_ms = inside.clock.monotonic_ms()
+    await asyncio.sleep(0.05)
+    await inside.document(ANN)
+    await inside.face(pushed_ms=began_ms)
+    assert (inside.runner.lane.step, inside.runner.lane.ignored) == (Step.FACE, 1)
+    await inside.face(pushed_ms=inside.clock.monotonic_ms())
     await inside.is_at(Step.RELEASING)
 
 

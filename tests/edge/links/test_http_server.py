@@ -435,6 +435,19 @@ async def test_connections_of_one_peer_and_of_all_are_bounded():
         assert status(await raw(server, closing())) == 200
 
 
+async def test_a_request_tells_when_it_began_however_slowly_its_body_comes():
+    device, clock_ms = Device(), iter((100, 250, 400, 900)).__next__
+    async with served(open_to_all(device), clock_ms=clock_ms) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST /cam1 HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab")
+        await asyncio.sleep(0.05)
+        assert not device.got
+        writer.write(b"cd")
+        assert b"200 OK" in await reader.readuntil(b"}")
+        writer.close()
+    assert [(asked.began_ms, asked.body) for asked in device.got] == [(100, b"abcd")]
+
+
 async def test_devices_behind_one_address_may_all_connect():
     device = Device()
     mounts = [device.mount(f"C{number}", f"/cam{number}") for number in range(6)]
