@@ -12,7 +12,7 @@ import pytest
 from core.errors import DeviceRefused
 from drivers.facts import DeviceDescribed, DeviceSignal, Measured
 from drivers.profile import read_profile
-from drivers.snmp import DRIVER, SnmpSettings
+from drivers.snmp import DRIVER, ResetPoePort, SnmpSettings
 from edge.links.snmp import SnmpDevice
 from edge.links.snmp_engine import SnmpEngine
 from simulators.snmp import Agent, serve_snmp
@@ -22,7 +22,13 @@ from simulators.snmp_usm import AgentUser
 pytestmark = pytest.mark.real
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 PROFILES = Path(__file__).parents[2] / "firmware_profiles"
-SECRETS = {"env:COMMUNITY": "public", "env:AUTH": "authsecret1", "env:PRIV": "privsecret1", "env:WRONG": "wrongsecret"}
+SECRETS = {
+    "env:COMMUNITY": "public",
+    "env:WRITE": "private",
+    "env:AUTH": "authsecret1",
+    "env:PRIV": "privsecret1",
+    "env:WRONG": "wrongsecret",
+}
 V2C = SnmpSettings(version="2c", community="env:COMMUNITY", timeout_ms=1000)
 
 
@@ -42,6 +48,17 @@ def program(name):
     return found
 
 
+POE_ADMIN = ".1.3.6.1.2.1.105.1.1.1.3"
+PORT = """#!/bin/sh
+# snmpd.conf(5), pass: -g OID reads, -n OID goes on, -s OID TYPE VALUE writes; one port, 1.1.
+state="$(dirname "$0")/state"
+case "$1 $2" in
+  "-s {oid}.1.1") echo "$4" >>"$state";;
+  "-g {oid}.1.1" | "-n {oid}") printf '%s\\ninteger\\n%s\\n' "{oid}.1.1" "$(tail -n 1 "$state")";;
+esac
+"""
+
+
 @pytest.fixture
 async def agent_url(tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -54,7 +71,12 @@ async def agent_url(tmp_path):
         "sysServices 72",
         "view all included .1",
         "rocommunity public 127.0.0.1 -V all",
+        "rwcommunity private 127.0.0.1 -V all",
+        f"pass {POE_ADMIN} {tmp_path / 'port'}",
     ]
+    (tmp_path / "port").write_text(PORT.format(oid=POE_ADMIN))
+    (tmp_path / "port").chmod(0o755)
+    (tmp_path / "state").write_text("1\n")
     for one in USERS:
         lines.append(f"createUser {one.user} {NAMES[one.auth]} authsecret1 {CIPHERS[one.priv]} privsecret1")
         lines.append(f"rouser {one.user} priv -V all")
@@ -122,6 +144,28 @@ async def test_net_snmps_agent_refuses_who_is_not_its_user(agent_url):
                 device(engine, agent_url, V2C.model_copy(update={"community": "env:WRONG", "timeout_ms": 200})),
                 lambda facts: False,
             )
+
+
+async def test_our_link_takes_a_ports_power_through_net_snmps_agent_and_gives_it_back(agent_url, tmp_path):
+    settings = V2C.model_copy(update={"write_community": "env:WRITE", "ports": ("1.1", "1.2")})
+    async with SnmpEngine() as engine:
+        switch = device(engine, agent_url, settings, "generic/snmp-switch")
+
+        async def deliver(_):
+            pass
+
+        running = asyncio.create_task(switch.run(deliver))
+        try:
+            async with asyncio.timeout(15):
+                while switch._writing is None and not running.done():
+                    await asyncio.sleep(0.05)
+                await switch.command(ResetPoePort(port="1.1", off_ms=500))
+                with pytest.raises(DeviceRefused):
+                    await switch.command(ResetPoePort(port="1.2", off_ms=500))
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    assert (tmp_path / "state").read_text().split() == ["1", "2", "1"]
 
 
 async def run(name, *arguments, home):
