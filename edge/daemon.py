@@ -78,6 +78,7 @@ async def serve(config: EdgeConfig, ready: Callable[[Parts], None] | None = None
         finally:
             notifier.send(STOPPING="1")
             await supervisor.stop()
+            await parts.ledger.finish()
 
 
 async def _start(parts: Parts, supervisor: Supervisor, stack: AsyncExitStack) -> None:

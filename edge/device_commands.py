@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
@@ -99,6 +99,19 @@ def _values(table: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(found, dict):
             return next(iter(found.values()), {}) if key == "patternProperties" else found
     return {}
+
+
+@runtime_checkable
+class Discreet(Protocol):
+    """A command that not all of may be recorded."""
+
+    def outward(self) -> dict[str, JsonValue]:
+        """Return the arguments that may be."""
+
+
+def recorded(command: BaseModel, arguments: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return a command's arguments as a record keeps them."""
+    return shortened(command.outward() if isinstance(command, Discreet) else arguments)
 
 
 def shortened(arguments: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -28,7 +28,7 @@ from core.messages.device_events import DeviceCommanded
 from core.messages.event import Event
 from drivers.base import Driver
 from edge.cabins.desk import ask_cabin
-from edge.device_commands import command_of, shortened
+from edge.device_commands import command_of, recorded
 from edge.devices import AnyLane, AnySession
 from edge.lanes.words import AskMode, AskOpen
 from edge.terminals import Terminals
@@ -96,7 +96,7 @@ class Execution:
             device=device,
             terminal=wanted.terminal,
             command=wanted.name,
-            arguments=shortened(wanted.arguments),
+            arguments=recorded(command, wanted.arguments),
             order=who.order,
             actor=who.actor,
             reason=who.reason,

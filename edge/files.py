@@ -6,6 +6,7 @@ Promises
 3. A file whose content does not fit its name is as if it were not there.
 4. Only the daemon's user may read them; with a vault nobody can without its key.
 5. A file that has been put is kept until it is released as often as it was put, or gives way.
+6. Memory holds names of what is there, and of what is still to be released, and no others.
 """
 
 import asyncio
@@ -69,6 +70,9 @@ class FileStore:
         self._sizes: dict[str, int] = {}
         """Of what is there, the oldest first."""
         self._uses: Counter[str] = Counter()
+        self._counted = True
+        """Whether who puts files also releases them; else they only give way."""
+        self._begun: set[asyncio.Future[str]] = set()
         self._turn = asyncio.Lock()
 
     def __contains__(self, name: str) -> bool:
@@ -81,6 +85,7 @@ class FileStore:
         """Look at what is there; with `uses` what nobody uses goes. Raise BufferUnavailable."""
         async with self._turn:
             found = await self._on_disk(lambda: _scan(self._folder))
+            self._counted = uses is not None
             self._uses = Counter(uses if uses is not None else dict.fromkeys(found, 1))
             self._sizes = {name: size for name, size in found.items() if self._uses[name]}
             self.bytes = sum(self._sizes.values())
@@ -88,6 +93,18 @@ class FileStore:
 
     async def put(self, data: bytes, media_type: str) -> str:
         """Keep a content; return its name. Raise BufferUnavailable: then it is not kept."""
+        # Once begun it is brought to its end: what a thread still writes would be counted by nobody.
+        begun = asyncio.ensure_future(self._put(data, media_type))
+        self._begun.add(begun)
+        begun.add_done_callback(self._ended)
+        return await asyncio.shield(begun)
+
+    def _ended(self, begun: asyncio.Future[str]) -> None:
+        self._begun.discard(begun)
+        if not begun.cancelled():
+            begun.exception()  # whoever waited has heard it; nobody may wait any more
+
+    async def _put(self, data: bytes, media_type: str) -> str:
         name = name_of(data, media_type)
         self._uses[name] += 1  # before anything is awaited: nobody else's release may take it away
         try:
@@ -100,6 +117,8 @@ class FileStore:
                     self.counts.put += 1
         except BaseException:
             self._uses[name] -= 1
+            if self._uses[name] <= 0:
+                del self._uses[name]
             raise
         return name
 
@@ -144,7 +163,7 @@ class FileStore:
             return
         for name in names:
             self.bytes -= self._sizes.pop(name, 0)
-            if self._uses[name] <= 0:
+            if self._uses[name] <= 0 or not self._counted:
                 del self._uses[name]
         await self._on_disk(lambda: _unlink(self._folder, names))
 

@@ -81,6 +81,17 @@ class Ledger:
         while True:
             await self.commit((await self._told.get(),))
 
+    async def finish(self) -> None:
+        """Commit what is vital of what was told and nobody commits any more; called once all else has ended."""
+        while not self._told.empty():
+            event = self._told.get_nowait()
+            try:
+                if event.STREAM is Stream.VITAL:
+                    await self.commit((event,))
+            except GatefleetError as error:
+                self.shed += 1
+                log.exception("ledger.given_up", entries=1, error=str(error))
+
     async def run(self) -> None:
         """Pay what is owed as soon as the buffer takes it; runs for ever."""
         while True:

@@ -26,7 +26,7 @@ _PURPOSE: Final = b"gatefleet/v1/boarding\n"
 
 
 class SealState(StrEnum):
-    """What became of the check. `mismatched`: sealed well, but it tells something else than the event it came with."""
+    """What became of the check. `mismatched`: sealed well, but it tells of something else than the boarding does."""
 
     VALID = "valid"
     BROKEN = "broken"
@@ -99,5 +99,10 @@ def _tells(row: Row[Any]) -> bool:
         told = from_json(row.summary)
     except ValueError:
         return False
-    same = ("boarding", row.boarding), ("cabin", row.lane), ("counts", from_json(row.counts))
-    return isinstance(told, dict) and all(told.get(name) == value for name, value in same)
+    if not isinstance(told, dict):
+        return False
+    same = {"boarding": row.boarding, "cabin": row.lane, "counts": from_json(row.counts)}
+    # What came with the beginning is not known where that never came.
+    shown = {name: getattr(row, name) for name in ("flight", "stand", "opened_by", "closed_by")}
+    same |= {name: value for name, value in shown.items() if value and name in told}
+    return all(told.get(name) == value for name, value in same.items())

@@ -39,8 +39,7 @@ def cabin_routes(fleet: Fleet, commands: Commands) -> APIRouter:
         asked: OpenBoardingIn | CloseBoardingIn | RuleIn,
         response: Response,
     ) -> CommandOut:
-        lane = await fleet.lane(conn, name)
-        caller.must_site(lane.site)
+        lane = await fleet.lane(conn, name, caller)
         if lane.kind != _CABIN:
             raise NotACabin(f"{lane.edge}.{lane.lane} is a {lane.kind} lane")
         target = Target(edge=lane.edge, site=lane.site, lane=lane.lane)

@@ -80,8 +80,7 @@ def lane_routes(fleet: Fleet, commands: Commands) -> APIRouter:
     async def order(
         *, conn: AsyncConnection, name: str, caller: Principal, command: LaneCommand, asked: ModeIn, response: Response
     ) -> CommandOut:
-        lane = await fleet.lane(conn, name)
-        caller.must_site(lane.site)
+        lane = await fleet.lane(conn, name, caller)
         target = Target(edge=lane.edge, site=lane.site, lane=lane.lane)
         wanted = Wanted(command, asked.reason, asked.ttl_s)
         return _issued(await commands.issue(conn, target, wanted, caller.actor), response)
@@ -105,8 +104,7 @@ def lane_routes(fleet: Fleet, commands: Commands) -> APIRouter:
     @made.get("/{lane}")
     async def one(lane: _LaneName, caller: _Reader, conn: Conn) -> LaneOut:
         """Return a lane."""
-        row = await fleet.lane(conn, lane)
-        caller.must_site(row.site)
+        row = await fleet.lane(conn, lane, caller)
         return LaneOut.of(row)
 
     @made.post("/{lane}:open", status_code=202)

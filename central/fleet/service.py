@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from central.access.model import ANY_SITE, Principal
 from central.bus import Bus, Recorded
 from central.columns import kept, kept_int
 from central.db import Database, after_commit, now
@@ -136,10 +137,15 @@ class Fleet:
             raise Missing(f"no edge {name}")
         return row
 
-    async def lane(self, conn: AsyncConnection, name: str) -> Row[Any]:
-        """Return the lane `<edge>.<lane>`, or by its own id where only one has it; raise Missing or LaneAmbiguous."""
-        rows = await store.lanes_named(conn, name)
+    async def lane(self, conn: AsyncConnection, name: str, caller: Principal) -> Row[Any]:
+        """Return the lane `<edge>.<lane>`, or by its own id where only one at the caller's sites has it.
+
+        Raise Missing, Forbidden where others have it, or LaneAmbiguous, which names none that is not the caller's.
+        """
+        rows = await store.lanes_named(conn, name, caller.sites)
         if not rows:
+            for row in await store.lanes_named(conn, name, (ANY_SITE,)):
+                caller.must_site(row.site)
             raise Missing(f"no lane {name}")
         if len(rows) > 1:
             found = ", ".join(sorted(f"{row.edge}.{row.lane}" for row in rows))

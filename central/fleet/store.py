@@ -69,13 +69,14 @@ async def put_lanes(conn: AsyncConnection, rows: Sequence[Mapping[str, Any]]) ->
     await _put(conn, lanes, rows)
 
 
-async def lanes_named(conn: AsyncConnection, name: str) -> Sequence[Row[Any]]:
-    """Return the lanes that a name may mean: `<edge>.<lane>`, or a lane's own id."""
+async def lanes_named(conn: AsyncConnection, name: str, sites: Collection[str]) -> Sequence[Row[Any]]:
+    """Return the lanes at sites that a name may mean: `<edge>.<lane>`, or a lane's own id."""
     matches = [lanes.c.lane == name]
     parts = name.split(".", 2)
     if len(parts) == 3:
         matches.append((lanes.c.edge == f"{parts[0]}.{parts[1]}") & (lanes.c.lane == parts[2]))
-    return (await conn.execute(select(lanes).where(or_(*matches)).limit(3))).all()
+    rows: Sequence[Row[Any]] = (await conn.execute(lanes_at(sites).where(or_(*matches)).limit(3))).all()
+    return rows
 
 
 async def add_command(conn: AsyncConnection, row: Mapping[str, Any]) -> None:

@@ -36,8 +36,7 @@ def camera_routes(cameras: Cameras) -> APIRouter:
     @made.post("/{camera}/views", status_code=201)
     async def view(camera: _Name, body: ViewIn, caller: _Viewer, conn: Conn) -> ViewMade:
         """Make a grant to see the camera's live picture. It is in this answer and nowhere else."""
-        row = await cameras.camera(conn, camera)
-        caller.must_site(row.site)
+        row = await cameras.camera(conn, camera, caller)
         granted = await cameras.grant(conn, row, body.reason, body.for_s, caller.actor)
         times = {name: granted.row[name] for name in ("expires_at", "until")}
         return ViewMade(id=granted.row["id"], grant=granted.text, url=granted.url, **times)
@@ -45,8 +44,7 @@ def camera_routes(cameras: Cameras) -> APIRouter:
     @made.get("/{camera}/views")
     async def audit(camera: _Name, caller: _Auditor, conn: Conn, args: PageQuery) -> Page[ViewOut]:
         """List who was allowed to look at the camera, newest first."""
-        row = await cameras.camera(conn, camera)
-        caller.must_site(row.site)
+        row = await cameras.camera(conn, camera, caller)
         query = view_store.views_of(row.edge, row.device)
         rows, cursor = await paged(conn, query, [views.c.id], args, descending=True)
         return Page(items=[ViewOut.of(one) for one in rows], next_cursor=cursor)

@@ -25,13 +25,14 @@ async def put_cameras(conn: AsyncConnection, rows: Sequence[Mapping[str, Any]]) 
     await conn.execute(statement, [dict(row) for row in rows])
 
 
-async def cameras_named(conn: AsyncConnection, name: str) -> Sequence[Row[Any]]:
-    """Return the cameras that a name may mean: `<edge>.<camera>`, or a camera's own id."""
+async def cameras_named(conn: AsyncConnection, name: str, sites: Collection[str]) -> Sequence[Row[Any]]:
+    """Return the cameras at sites that a name may mean: `<edge>.<camera>`, or a camera's own id."""
     matches = [cameras.c.device == name]
     parts = name.split(".", 2)
     if len(parts) == 3:
         matches.append(and_(cameras.c.edge == f"{parts[0]}.{parts[1]}", cameras.c.device == parts[2]))
-    return (await conn.execute(select(cameras).where(or_(*matches)).limit(3))).all()
+    rows: Sequence[Row[Any]] = (await conn.execute(cameras_at(sites).where(or_(*matches)).limit(3))).all()
+    return rows
 
 
 async def add_view(conn: AsyncConnection, row: Mapping[str, Any]) -> None:

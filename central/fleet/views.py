@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from central.access.model import ANY_SITE, Principal
 from central.bus import Bus, Recorded
 from central.columns import kept
 from central.db import new_id, now
@@ -25,6 +26,7 @@ from core.messages.view_events import CameraOffered
 from core.messages.view_grant import ViewGrant
 
 REDEEM_S: Final = 60
+_WEB: Final = ("https://", "http://")
 
 
 class CameraAmbiguous(Conflict):
@@ -67,16 +69,21 @@ class Cameras:
                 "edge": row.edge,
                 "device": kept(event.device, 64),
                 "site": row.site,
-                "live_url": kept(event.live_url, 256),
+                "live_url": kept(event.live_url, 256) if event.live_url.startswith(_WEB) else "",
                 "seen_at": row.occurred_at,
                 "position": row.position,
             }
         await view_store.put_cameras(conn, [latest[key] for key in sorted(latest)])
 
-    async def camera(self, conn: AsyncConnection, name: str) -> Row[Any]:
-        """Return `<edge>.<camera>`, or a camera by its id where only one has it; raise Missing or CameraAmbiguous."""
-        rows = await view_store.cameras_named(conn, name)
+    async def camera(self, conn: AsyncConnection, name: str, caller: Principal) -> Row[Any]:
+        """Return `<edge>.<camera>`, or a camera by its id where only one at the caller's sites has it.
+
+        Raise Missing, Forbidden where others have it, or CameraAmbiguous, which names none that is not the caller's.
+        """
+        rows = await view_store.cameras_named(conn, name, caller.sites)
         if not rows:
+            for row in await view_store.cameras_named(conn, name, (ANY_SITE,)):
+                caller.must_site(row.site)
             raise Missing(f"no camera {name}")
         if len(rows) > 1:
             found = ", ".join(sorted(f"{row.edge}.{row.device}" for row in rows))

@@ -1,9 +1,13 @@
 """What a JT/T 808 terminal can be told."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from drivers.jt808.facts import STAY
+
+_MAKERS: Final = 0xF000
+"""From here on ids are the makers' own (JT/T 808-2019, table 12): nobody knows what they bear."""
 _Id = Annotated[str, StringConstraints(pattern=r"^([0-9A-Fa-f]{4}|[0-9A-Fa-f]{8})$")]
 
 
@@ -34,6 +38,11 @@ class SetParameters(_Words):
 
     verb: Literal["SetParameters"] = "SetParameters"
     values: dict[_Id, int | str] = Field(min_length=1, max_length=255)
+
+    def outward(self) -> dict[str, JsonValue]:
+        """Return what may be recorded: of what stays at the edge, and of what only its maker knows, the ids."""
+        hidden = {key for key in self.values if int(key, 16) in STAY or int(key, 16) >= _MAKERS}
+        return {"values": {key: "(not recorded)" if key in hidden else one for key, one in self.values.items()}}
 
 
 class QueryParameters(_Words):

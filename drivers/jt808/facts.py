@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final
 
 from drivers.facts import Fact
 
-_STAY: Final = frozenset({0x0010, 0x0011, 0x0012, 0x0014, 0x0015, 0x0016, *range(0x0040, 0x004A), 0x0083})
+STAY: Final = frozenset({0x0010, 0x0011, 0x0012, 0x0014, 0x0015, 0x0016, *range(0x0040, 0x004A), 0x0083})
 """Parameters that stay at the edge: dial-up logins, telephone numbers, the plate (JT/T 808-2019, table 12)."""
 
 
@@ -95,7 +95,7 @@ class ParametersAnswered(Fact):
 
     def outward(self) -> dict[str, Any]:
         """Return the values that name nobody; of those whose meaning is not known only the ids."""
-        values = {key: value for key, value in self.values.items() if int(key, 16) not in _STAY}
+        values = {key: value for key, value in self.values.items() if int(key, 16) not in STAY}
         return {"terminal": self.terminal, "serial": self.serial, "values": values, "others": sorted(self.others)}
 
     def shown(self) -> dict[str, Any]:

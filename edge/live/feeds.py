@@ -97,6 +97,7 @@ class Feed:
         self.error: GatefleetError | None = None
         self.task: asyncio.Task[None] | None = None
         self._address = (url, login, times)
+        self._place = url.partition("?")[0]
 
     async def run(self) -> None:
         """Play until cancelled; an error is told to who watches."""
@@ -105,14 +106,14 @@ class Feed:
         except GatefleetError as error:
             self._end(error)
         except Exception:  # the task's outermost frame: others who watch other cameras go on
-            log.exception("live.feed_failed", camera=self._address[0])
-            self._end(LinkLost("a bug ended the stream", place=self._address[0]))
+            log.exception("live.feed_failed", camera=self._place)
+            self._end(LinkLost("a bug ended the stream", place=self._place))
 
     async def _play(self) -> None:
         async with rtsp_stream(*self._address) as stream:
             self.video = stream.video
             if stream.video.codec not in CODECS:
-                raise Unsupported(f"the camera sends {stream.video.codec}", place=self._address[0])
+                raise Unsupported(f"the camera sends {stream.video.codec}", place=self._place)
             units = Depacketizer(CODECS[stream.video.codec], stream.video.parameters)
             self.ready.set()
             while True:

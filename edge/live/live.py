@@ -87,7 +87,7 @@ class Live:
 
     async def run(self) -> None:
         """Serve until cancelled; raise LinkLost where the address cannot be had."""
-        server = LiveServer(self, _tls(self._section))
+        server = LiveServer(self, _tls(self._section), behind_tls=self._section.public_url.startswith("https://"))
         async with server.serving(self._section.host, self._section.port) as port, asyncio.TaskGroup() as group:
             self.port, self._group = port, group
             for device in self._cameras:
@@ -125,10 +125,14 @@ class Live:
             return self.views.open(granted)
 
     async def answer(self, view: View, offer: str) -> str:
-        """Return the answer to a browser's offer; pictures flow until the view ends."""
+        """Return the answer to a browser's offer; pictures flow until the view ends, or calls again."""
         assert self._group is not None
+        while view.call is not None and not view.call.done():
+            view.call.cancel()
+            await asyncio.wait((view.call,))
         answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._group.create_task(self._call(view, offer, answered), name=f"live.call.{view.granted.id}")
+        view.call = self._group.create_task(self._call(view, offer, answered), name=f"live.call.{view.granted.id}")
+        view.call.add_done_callback(lambda _: _not_answered(answered))
         return await answered
 
     async def pictures(self, view: View) -> AsyncGenerator[bytes, None]:
@@ -179,8 +183,6 @@ class Live:
             log.exception("live.call_failed", camera=device)
             if not answered.done():
                 answered.set_exception(ViewRefused(Why.BUG, "a bug: see the daemon's log"))
-        finally:
-            answered.cancel()
 
     async def _library(self) -> Answers:
         async with self._loading:
@@ -204,6 +206,12 @@ def _tls(section: "LiveSection") -> SSLContext | None:
     except OSError as error:
         raise ConfigInvalid(f"cannot be used: {error}", place=str(section.cert_file)) from error
     return context
+
+
+def _not_answered(answered: asyncio.Future[str]) -> None:
+    """Tell who waits for an answer that none will come: his call was ended, perhaps before it began."""
+    if not answered.done():
+        answered.set_exception(ViewRefused(Why.OVER, "the call was ended before it was answered"))
 
 
 async def _shown(calling: "AbstractAsyncContextManager[Call]", view: View, answered: asyncio.Future[str]) -> None:

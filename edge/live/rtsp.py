@@ -32,6 +32,8 @@ _SESSION_S: Final = 60
 _EARLIEST_SIGN_S: Final = 2.0
 _MAX_EARLY: Final = 4 << 20
 """Bytes of packets that may come before the answer to PLAY."""
+_FRAME_BYTES: Final = 128
+"""What a packet takes in memory beside what it carries, which may be nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class RtspStream:
         while True:
             while self._early:
                 frame = self._early.popleft()
-                self._early_bytes -= len(frame.data)
+                self._early_bytes -= len(frame.data) + _FRAME_BYTES
                 if frame.channel == 0:
                     self.packets += 1
                     return frame.data
@@ -129,7 +131,7 @@ class RtspStream:
 
     @property
     def _place(self) -> str:
-        return urlunsplit(self._address._replace(query=""))
+        return _place_of(self._address)
 
     async def _ask(self, method: str, uri: str, headers: Sequence[tuple[str, str]]) -> Response:
         """Return a good answer; one challenge, or one nonce that is stale, is taken on the way."""
@@ -178,7 +180,7 @@ class RtspStream:
         for one in self._wire.receive(data):
             if isinstance(one, Interleaved):
                 self._early.append(one)
-                self._early_bytes += len(one.data)
+                self._early_bytes += len(one.data) + _FRAME_BYTES
             else:
                 self._answers.append(one)
         if self._early_bytes > _MAX_EARLY:
@@ -236,9 +238,9 @@ async def rtsp_stream(url: str, login: Login | None, times: Times | None = None)
         async with asyncio.timeout(limits.connect_s):
             reader, writer = await asyncio.open_connection(host, port)
     except TimeoutError as error:
-        raise DeviceSilent("no connection in time", place=url) from error
+        raise DeviceSilent("no connection in time", place=_place_of(address)) from error
     except OSError as error:
-        raise LinkLost(error.strerror or type(error).__name__, place=url) from error
+        raise LinkLost(error.strerror or type(error).__name__, place=_place_of(address)) from error
     stream = RtspStream(reader, writer, address, login, limits)
     try:
         await stream.play()
@@ -250,12 +252,17 @@ async def rtsp_stream(url: str, login: Login | None, times: Times | None = None)
             writer.transport.abort()
 
 
+def _place_of(address: SplitResult) -> str:
+    """Return an address as it may be told: some cameras take a login in the query."""
+    return urlunsplit(address._replace(query=""))
+
+
 def _dialled(url: str) -> tuple[SplitResult, str, int]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or _PORT
     except ValueError as error:
-        raise LinkLost("no RTSP address", place=url) from error
+        raise LinkLost("no RTSP address", place=url.partition("?")[0].rpartition("@")[2]) from error
     if parts.scheme != "rtsp" or not host or "@" in parts.netloc:
         raise Unsupported("only rtsp://host[:port]/path without a login", place=f"{parts.scheme}://{host}")
     return parts._replace(fragment=""), host, port

@@ -41,7 +41,7 @@ def video_of(body: bytes, base: str) -> Video:
     """Return the first video; `base` is where the description came from. Raise FrameInvalid, or Unsupported: none."""
     control, found = _read(body)
     if found is None:
-        raise Unsupported("the stream has no video", place=base)
+        raise Unsupported("the stream has no video", place=base.partition("?")[0])
     name, clock_hz = found.maps.get(found.payload_type) or _STATIC.get(found.payload_type, ("", 0))
     if not name or not 1 <= clock_hz <= 1_000_000:
         raise FrameInvalid("a video whose codec is not told")

@@ -11,7 +11,8 @@ Its promises:
 1. Grants and secrets stand in no log, no answer but the cookie, and no address.
 2. Memory is bounded: heads, bodies, connections. A head or a body without end ends by time, and so does a reader who
    does not read.
-3. A refusal is a problem (RFC 9457) with its `why`, and is counted.
+3. A page of somebody else cannot act with a viewer's cookie, also where it is of the same site.
+4. A refusal is a problem (RFC 9457) with its `why`, and is counted.
 """
 
 import asyncio
@@ -38,6 +39,7 @@ _WRITE_S: Final = 15.0
 _KEEPALIVE_S: Final = 30.0
 _MAX_CONNECTIONS: Final = 256
 _COOKIE: Final = "gf_view_"
+_OWN_PAGES: Final = frozenset({"same-origin", "none"})
 _BOUNDARY: Final = "gatefleet-picture"
 _MJPEG: Final = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
 _HERE: Final = Path(__file__).parent
@@ -88,9 +90,10 @@ class Shows(Protocol):
 class LiveServer:
     """Serves `shows` at one address."""
 
-    def __init__(self, shows: Shows, tls: SSLContext | None = None) -> None:
+    def __init__(self, shows: Shows, tls: SSLContext | None = None, *, behind_tls: bool = False) -> None:
         self._shows = shows
         self._tls = tls
+        self._behind_tls = behind_tls
         self._connections = 0
         self._assets = {name: (_HERE / name).read_bytes() for name in _ASSETS}
 
@@ -170,6 +173,8 @@ class LiveServer:
         handler = routes.get((request.method, what))
         if handler is None:
             raise ViewRefused(Why.NO_PATH, "there is nothing here")
+        if request.method == "POST" and request.headers.get("Sec-Fetch-Site", "none") not in _OWN_PAGES:
+            raise ViewRefused(Why.REQUEST, "that is not for other pages to ask")
         return await handler(request, device)
 
     async def _page(self, _request: web.BaseRequest, _device: str) -> web.StreamResponse:
@@ -180,6 +185,8 @@ class LiveServer:
         grant, offer = asked.get("grant") or _bearer(request), asked.get("sdp", "")
         if not isinstance(grant, str) or not isinstance(offer, str):
             raise ViewRefused(Why.REQUEST, "grant and sdp are texts")
+        if not grant and request.content_type != "application/json":
+            raise ViewRefused(Why.REQUEST, "an offer is application/json")  # a page elsewhere would have to ask first
         view = await self._shows.enter(device, grant, _secret(request, device))
         try:
             answer = await self._shows.answer(view, offer) if offer else ""
@@ -195,7 +202,7 @@ class LiveServer:
             path="/",
             httponly=True,
             samesite="Strict",
-            secure=request.secure,
+            secure=request.secure or self._behind_tls,
         )
         return response
 
@@ -255,19 +262,25 @@ class _Connection(web.RequestHandler):
         self._server = server
         self._admitted = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._wire: asyncio.Transport | None = None
+        self._untaken: asyncio.TimerHandle | None = None
+        """Ends the connection where what was written is not taken."""
         self.busy = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self._admitted = self._server.admit()
         if not self._admitted:
-            assert isinstance(transport, asyncio.Transport)
             transport.abort()
             return
+        self._wire = transport
+        transport.set_write_buffer_limits(high=1, low=0)  # so that whatever is not taken is heard of
         super().connection_made(transport)
         self._arm()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.disarm()
+        self._taken()
         if self._admitted:
             self._admitted = False
             self._server.leave()
@@ -279,6 +292,20 @@ class _Connection(web.RequestHandler):
         if not self.busy and self._deadline is None:
             self._arm()
         super().data_received(data)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._wire is not None:
+            self._untaken = asyncio.get_running_loop().call_later(_WRITE_S, self._wire.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._taken()
+
+    def _taken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
 
     def _arm(self) -> None:
         self._deadline = asyncio.get_running_loop().call_later(_HEAD_S, self.force_close)

@@ -1,7 +1,8 @@
 """Who looks now. A view is one redeemed grant: it lasts while somebody looks, and no longer than it says.
 
 Promises
-1. There are never more views than `most`: who comes then is told so, and his grant is not used up.
+1. There are never more views than `most`: who comes then is told so, and his grant is not used up. A view is looked at
+   at most MOST_LOOKS times at once: it is for one viewer.
 2. A view ends when its time is over, when nobody has looked for IDLE_S, or when its viewer leaves; whatever it shows
    ends with it.
 3. A view is known by a secret of 256 bits, for one camera.
@@ -19,6 +20,7 @@ from core.messages.view_events import ViewEnded
 from edge.live.words import Granted, ViewRefused, Why
 
 IDLE_S: Final = 20.0
+MOST_LOOKS: Final = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +34,8 @@ class View:
     by_webrtc_s: float = 0.0
     called_at: float | None = None
     """Since when it is shown by WebRTC."""
+    call: asyncio.Task[None] | None = None
+    """By WebRTC; a new one takes the place of the one before."""
     pictures: int = 0
     looking: int = 0
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
@@ -79,9 +83,11 @@ class Views:
 
     @contextmanager
     def looking(self, view: View) -> Iterator[None]:
-        """Count somebody as looking meanwhile; raise ViewRefused where the view has ended."""
+        """Count somebody as looking meanwhile; raise ViewRefused where the view has ended, or is looked at by many."""
         if view.ended.is_set():
             raise ViewRefused(Why.OVER, "the view is over", cure="ask for a new grant")
+        if view.looking >= MOST_LOOKS:
+            raise ViewRefused(Why.FULL, f"{MOST_LOOKS} look by this view already", cure="ask for a new grant")
         view.looking += 1
         self._disarm(view)
         try:

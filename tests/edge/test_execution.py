@@ -67,6 +67,18 @@ async def test_who_and_why_is_recorded_before_it_is_begun_or_it_is_not_done():
     assert [type(one).__name__ for one in done] == ["MoveCamera"]
 
 
+async def test_what_stays_at_the_edge_is_set_and_not_recorded():
+    """An answer hides dial-up logins, telephone numbers and what only the maker knows; the record of setting them too."""
+    desk = Desk(D=Session("jt808"))
+    values = {"0012": "s3cret", "00000016": "s3cret", "0048": "13800138000", "F001": "s3cret", "0055": 80}
+    await desk.execution.device("D", CommandDevice(name="SetParameters", arguments={"values": values}), WHO)
+    (event,) = desk.recorded
+    hidden = "(not recorded)"
+    told = {"0012": hidden, "00000016": hidden, "0048": hidden, "F001": hidden, "0055": 80}
+    assert event.arguments == {"values": told}
+    assert desk.execution.sessions["D"].done[0].values == values
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [

@@ -1,7 +1,10 @@
 """Files named by their digest: durable, once, bounded, and gone when nobody needs them."""
 
+import asyncio
+import contextlib
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -110,3 +113,49 @@ async def test_a_disk_that_fails_is_told_and_keeps_nothing(tmp_path):
     assert (len(files), files.bytes, name_of(JPEG, "x/y")[-4:]) == (0, 0, ".bin")
     folder.unlink()
     assert await files.read(await files.put(JPEG, "image/jpeg")) == JPEG
+
+
+async def test_what_has_given_way_and_what_could_not_be_kept_is_forgotten_whole(tmp_path, monkeypatch):
+    """Where nobody counts uses, as for a daemon's own media, a name of each picture ever taken stayed in memory."""
+    files = FileStore(tmp_path, 250)
+    await files.open()
+    for number in range(20):
+        await files.put(picture(number), "image/jpeg")
+    assert len(files._uses) <= len(files) == 2
+
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edge.files._write", full)
+    for number in range(20, 40):
+        with pytest.raises(BufferUnavailable):
+            await files.put(picture(number), "image/jpeg")
+    assert len(files._uses) <= 2
+
+
+async def test_a_put_that_is_given_up_is_brought_to_its_end_and_counted(tmp_path, monkeypatch):
+    """A terminal that hangs up while its picture is written, and sends it again at once, over another connection."""
+    files = FileStore(tmp_path, 1000)
+    await files.open()
+    from edge import files as module
+
+    real, writes, goes_on = module._write, [], threading.Event()
+
+    def slow(path, data):
+        writes.append(path.name)
+        goes_on.wait(5)
+        real(path, data)
+
+    monkeypatch.setattr(module, "_write", slow)
+    first = asyncio.create_task(files.put(JPEG, "image/jpeg"))
+    async with asyncio.timeout(5):
+        while not writes:
+            await asyncio.sleep(0.001)
+    first.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await first
+    second = asyncio.create_task(files.put(JPEG, "image/jpeg"))
+    await asyncio.sleep(0)
+    goes_on.set()
+    name = await second
+    assert (writes, files.bytes, listed(tmp_path)) == ([name], 100, [name])

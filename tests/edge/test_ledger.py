@@ -213,6 +213,24 @@ async def test_what_is_told_from_plain_code_keeps_its_order(ledger, shelf, task)
     assert attempts(shelf) == [str(number) for number in range(30)]
 
 
+async def test_what_is_told_while_all_else_ends_is_committed_at_the_end(ledger, shelf, task):
+    """Such as that somebody looks no more: the task that commits what is told ends together with those who tell."""
+    for number in range(3):
+        ledger.tell(vital(number))
+        ledger.tell(reading(number))
+    await ledger.finish()
+    assert [kind for kind, _ in shelf.rows if "Measured" in kind] == [], "the end waits for no readings"
+    assert attempts(shelf) == ["0", "1", "2"]
+    shelf.failing = EntryRefused("too large")
+    ledger.tell(vital(9))
+    await ledger.finish()
+    assert ledger.shed == 1
+    shelf.fail()
+    ledger.tell(vital(3))
+    await ledger.finish()
+    assert ledger.owed == 1
+
+
 async def test_one_that_waits_does_not_hold_up_the_others(ledger, shelf, task):
     """Lanes share one group commit: their appends are under way together."""
     shelf.gate = asyncio.Event()

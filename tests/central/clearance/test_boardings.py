@@ -246,6 +246,7 @@ async def test_a_seal_is_checked_where_the_edges_key_is_known(house, name):
         return urlsafe_b64encode(raw).decode().rstrip("=")
 
     other = summary(boarding="B0")
+    elsewhere, late = summary(flight="NX999"), summary(closed_by="P9")
     few = summary(counts=COUNTS.model_dump() | {"verified": 9})
     for edge, event in {
         "north.good": closed(summary(), signed(summary()), k1),
@@ -253,6 +254,8 @@ async def test_a_seal_is_checked_where_the_edges_key_is_known(house, name):
         "north.purpose": closed(summary(), signed(summary(), "command"), k1),
         "north.text": closed(summary(), "not base64 é", k1),
         "north.other": closed(other, signed(other), k1),
+        "north.flight": closed(elsewhere, signed(elsewhere), k1),
+        "north.closer": closed(late, signed(late), k1),
         "north.few": closed(few, signed(few), k1),
         "north.plain": closed("[]", signed("[]"), k1),
         "north.unknown": closed(summary(), signed(summary()), "K2"),
@@ -269,6 +272,8 @@ async def test_a_seal_is_checked_where_the_edges_key_is_known(house, name):
         "purpose": "broken",
         "text": "broken",
         "other": "mismatched",
+        "flight": "mismatched",
+        "closer": "mismatched",
         "few": "mismatched",
         "plain": "mismatched",
         "unknown": "unknown_key",

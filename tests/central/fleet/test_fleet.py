@@ -177,6 +177,12 @@ async def test_a_lane_is_named_by_its_edge_or_by_its_own_id_where_that_is_enough
     assert (ambiguous.status_code, ambiguous.json()["type"]) == (409, "/problems/lane_ambiguous")
     assert (await centre.client.get("/v1/lanes/south.gates.in-1")).json()["site"] == "south"
     assert (await centre.client.get("/v1/lanes/in-9")).status_code == 404
+    await centre.key("fleet:read", sites=("south",))
+    assert (await centre.client.get("/v1/lanes/in-1")).json()["id"] == "south.gates.in-1"
+    await centre.key("fleet:read", sites=("east",))
+    other = await centre.client.get("/v1/lanes/in-1")
+    assert other.status_code == 403
+    assert ".gates" not in other.text
 
 
 async def test_an_order_is_committed_then_signed_and_sent_with_its_actor_and_reason(centre: Centre) -> None:

@@ -142,6 +142,26 @@ async def test_a_name_that_two_have_must_be_said_whole(centre):
     assert (await centre.ask("nobody")).status_code == 404
 
 
+async def test_who_covers_one_site_means_its_camera_and_hears_of_no_other(centre):
+    await centre.offer()
+    await centre.offer(edge="south.eyes")
+    await centre.offer(edge="west.eyes")
+    await centre.key("cameras:view", sites=("south",))
+    answer = await centre.ask()
+    assert answer.status_code == 201
+    assert ViewGrant.read(answer.json()["grant"], TRUSTED).edge == "south.eyes"
+    await centre.key("cameras:view", sites=("east",))
+    answer = await centre.ask()
+    assert answer.status_code == 403
+    assert ".eyes" not in answer.text
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)//", "data:text/html,x", "gate.example"])
+async def test_an_address_that_is_not_the_webs_is_as_none(centre, url):
+    await centre.offer(url=url)
+    assert (await centre.ask()).status_code == 409
+
+
 @pytest.mark.parametrize("body", [{"reason": ""}, {"for_s": 5}, {"for_s": 3601}, {"edge": "x"}])
 async def test_a_wish_that_cannot_be_is_refused(centre, body):
     await centre.offer()

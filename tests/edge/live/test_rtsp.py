@@ -100,6 +100,19 @@ async def test_what_cannot_be_dialled_is_told():
         assert "secret" not in str(raised.value)
 
 
+async def test_what_a_query_says_such_as_a_login_is_in_no_error():
+    async def mute(_reader, writer):
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    async with server:
+        for port, error in ((1, LinkLost), (server.sockets[0].getsockname()[1], LinkLost), (99_999, LinkLost)):
+            with pytest.raises(error) as raised:
+                async with rtsp_stream(f"rtsp://127.0.0.1:{port}/x?user=u&password=s3cret", None, QUICK):
+                    pass
+            assert "s3cret" not in str(raised.value)
+
+
 @pytest.mark.slow
 async def test_a_session_is_kept_alive_before_its_time_is_over():
     async with playing(Manners(timeout_s=4)) as (camera, stream):
@@ -109,9 +122,9 @@ async def test_a_session_is_kept_alive_before_its_time_is_over():
     assert camera.asked["GET_PARAMETER"] >= 2
 
 
-async def test_a_peer_that_floods_before_it_answers_is_given_up():
+@pytest.mark.parametrize("frame", [b"$\x00\xff\xff" + bytes(0xFFFF), b"$\x00\x00\x00" * 16384], ids=["long", "empty"])
+async def test_a_peer_that_floods_before_it_answers_is_given_up(frame):
     async def flood(_reader, writer):
-        frame = b"$\x00\xff\xff" + bytes(0xFFFF)
         try:
             while True:
                 writer.write(frame)

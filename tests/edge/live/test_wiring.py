@@ -15,6 +15,7 @@ from drivers.onvif_camera import CameraMap, CameraSettings, CameraWords
 from drivers.onvif_camera.facts import StreamJudged
 from drivers.profile import checked_map
 from edge import daemon
+from edge.buffer import open_buffer
 from edge.conditions import Conditions
 from edge.config import parse_config
 from edge.links.onvif import OnvifCamera, camera_http
@@ -168,6 +169,7 @@ async def test_central_hears_of_each_camera_whether_it_can_be_seen(nook, live):
                 await asyncio.wait_for(parts.live.listening.wait(), 5)
                 told = await desk({"op": "camera_view", "id": "dome-1", "actor": "cli:wei"})
                 assert told["url"].startswith(f"http://127.0.0.1:{parts.live.port}/live/dome-1#local.")
+                await parts.live.enter("dome-1", told["url"].partition("#")[2], "")
             else:
                 with pytest.raises(Unsupported, match="no pictures"):
                     await desk({"op": "camera_view", "id": "dome-1", "actor": "cli:wei"})
@@ -185,3 +187,7 @@ async def test_central_hears_of_each_camera_whether_it_can_be_seen(nook, live):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait_for(task, 10)
+    async with open_buffer(nook / "buffer.db", 1 << 24, parts.clock.stamp) as buffer:
+        entries = await buffer.read(Stream.VITAL, 0, entries=1000, bytes_=1 << 24)
+    ends = [data["why"] for name, data in (packed_event(entry.body) for entry in entries) if "ViewEnded" in name]
+    assert ends == (["stopped"] if live else []), "who looked is told to look no more, also at the daemon's end"
