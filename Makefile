@@ -9,7 +9,7 @@ DURATION ?=
 JSON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check test test-peers demo lock fmt bench bench-crypto bench-devices bench-families bench-faults fuzz clean
+.PHONY: help venv check test test-peers demo asyncapi lock fmt bench bench-crypto bench-devices bench-families bench-faults fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ bench-faults: venv ## 100,000 events through a bad network and thirty SIGKILLs
 
 demo: venv ## the reference site, live; DURATION=60 JSON=out.json: no terminal, faults, reconciliation
 	$(BIN)/gatefleet demo $(if $(DURATION),--duration $(DURATION)) $(if $(JSON),--report $(JSON))
+
+asyncapi: venv ## docs/asyncapi.yaml from the messages themselves
+	$(BIN)/python .ci/asyncapi.py
 
 lock: venv ## resolve the dependencies again
 	$(BIN)/pip install --quiet uv && $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-header \

@@ -8,14 +8,15 @@ from importlib.metadata import version as installed_version
 
 from fastapi import FastAPI
 
-from central import eventstore, idempotency
+from central import idempotency, partitions
 from central.access.routes import authenticator
 from central.access.routes import routes as key_routes
 from central.access.service import Access
 from central.bus import Bus
-from central.config import CentralConfig, read_secret
+from central.config import CentralConfig, RetentionSection, read_secret
 from central.db import Database, now, open_database
 from central.domains import LIST_IMPORT_BYTES, build_domains
+from central.duty.aging import OldPositions
 from central.fleet.cabin_routes import cabin_routes
 from central.fleet.orders import Commands
 from central.fleet.routes import command_routes, edge_routes, lane_routes
@@ -27,6 +28,7 @@ from central.ingest import Ingest
 from central.metrics import Metrics
 from central.mqtt import Broker
 from central.operations import health_routes, operation_routes
+from central.retention import OldTelemetry, Retention, Rule
 from central.running import Sweep, Worker, serve
 from central.schema import bring_up_when_there
 from core.crypto import load_private, suite
@@ -106,17 +108,29 @@ def build(config: CentralConfig, signer: Signer | None = None) -> Central:
         *_command_workers(commands),
         *domains.workers,
     )
-    sweeps = (*_sweeps(database, commands, ingest, access), *domains.sweeps)
+    retention = _retention(database, metrics, config.retention)
+    sweeps = (*_sweeps(database, commands, ingest, access, retention), *domains.sweeps)
     return Central(database, bus, ingest, broker, access, fleet, commands, api, workers, sweeps, metrics)
 
 
-def _sweeps(database: Database, commands: Commands, ingest: Ingest, access: Access) -> tuple[Sweep, ...]:
+def _retention(database: Database, metrics: Metrics, kept: RetentionSection) -> Retention:
+    rules = (
+        Rule(OldPositions(), kept.positions_days, partitions.POSITIONS),
+        Rule(OldTelemetry(), kept.telemetry_days),
+    )
+    return Retention(database, metrics.registry, rules)
+
+
+def _sweeps(
+    database: Database, commands: Commands, ingest: Ingest, access: Access, retention: Retention
+) -> tuple[Sweep, ...]:
     return (
         Sweep("commands", 1.0, commands.sweep),
         Sweep("held-batches", 60.0, ingest.forget_old),
         Sweep("keys-used", 60.0, access.note_used),
         Sweep("kept-answers", 3_600.0, lambda: database.run(idempotency.forget_old)),
-        Sweep("partitions", 86_400.0, lambda: database.run(lambda conn: eventstore.ensure_partitions(conn, now()))),
+        Sweep("partitions", 86_400.0, lambda: database.run(lambda conn: partitions.ensure_all(conn, now()))),
+        Sweep("retention", 3_600.0, retention.sweep),
     )
 
 

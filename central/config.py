@@ -74,6 +74,13 @@ class CryptoSection(_Section):
     token_key: SecretRef = Field(min_length=1, pattern=_SECRET)
 
 
+class RetentionSection(_Section):
+    """How many days bulk rows are kept; 0: for ever. Vital events, state and audit are kept for ever in any case."""
+
+    positions_days: int = Field(default=90, ge=0, le=36_500)
+    telemetry_days: int = Field(default=90, ge=0, le=36_500)
+
+
 class LogSection(_Section):
     """What is logged, to standard error, one JSON object a line."""
 
@@ -89,6 +96,7 @@ class CentralConfig(_Section):
     http: HttpSection = Field(default_factory=HttpSection)
     crypto: CryptoSection
     log: LogSection = Field(default_factory=LogSection)
+    retention: RetentionSection = Field(default_factory=RetentionSection)
     drift: tuple[DriftRule, ...] = ()
     """Each people counter whose numbers are compared with the lanes beside it."""
 

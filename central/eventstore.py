@@ -94,7 +94,6 @@ STATUS: Final = 16
 """Where they stand in an EventRow."""
 
 _BLOCK: Final = 4096
-_PARTITION_LOCK: Final = 0x6761_7466
 
 
 class Positions:
@@ -146,28 +145,3 @@ async def with_status(conn: AsyncConnection, status: str, after: int, limit: int
     """Return events of a status other than `ok`, in order of position."""
     query = select(events).where(events.c.status == status, events.c.position > after, events.c.status != OK)
     return (await conn.execute(query.order_by(events.c.position).limit(limit))).all()
-
-
-async def ensure_partitions(conn: AsyncConnection, moment: datetime, months_ahead: int = 3) -> list[str]:
-    """Make the partitions of this month and the next ones; what the default one holds of them moves. Return the new."""
-    if conn.dialect.name == "sqlite":
-        return []
-    await conn.execute(text(f"SELECT pg_advisory_xact_lock({_PARTITION_LOCK})"))
-    made = []
-    for month in range(moment.year * 12 + moment.month - 1, moment.year * 12 + moment.month + months_ahead):
-        first, until = (f"{one // 12:04d}-{one % 12 + 1:02d}-01 00:00:00+00" for one in (month, month + 1))
-        name = f"event_{month // 12:04d}_{month % 12 + 1:02d}"
-        if (await conn.execute(text("SELECT to_regclass(:name)"), {"name": name})).scalar_one() is None:
-            await _make_partition(conn, name, first, until)
-            made.append(name)
-    return made
-
-
-async def _make_partition(conn: AsyncConnection, name: str, first: str, until: str) -> None:
-    within = f"received_at >= '{first}' AND received_at < '{until}'"
-    for statement in (
-        f"CREATE TABLE {name} (LIKE event INCLUDING ALL)",
-        f"WITH moved AS (DELETE FROM event_default WHERE {within} RETURNING *) INSERT INTO {name} SELECT * FROM moved",  # noqa: S608 (our own names)
-        f"ALTER TABLE event ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{until}')",
-    ):
-        await conn.execute(text(statement))

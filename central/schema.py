@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from central import eventstore
+from central import partitions
 from central.db import Database, now, transient
 from central.errors import Unavailable
 from central.migrations import behind, upgrade
@@ -39,5 +39,5 @@ async def bring_up_to_date(database: Database, *, migrate: bool) -> bool:
     async with database.begin() as conn:
         if late:
             await upgrade(conn)
-        await eventstore.ensure_partitions(conn, now())
+        await partitions.ensure_all(conn, now())
     return late

@@ -10,7 +10,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, or_, select, update
+from sqlalchemy import ColumnElement, MetaData, Row, Select, Table, and_, delete, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.bulk import driver_of, sqlite_text
@@ -38,6 +38,9 @@ _NEWEST: Final = {
 }
 """Which columns follow which: they are replaced together, by what is not older."""
 
+_ELSEWHERE: Final = positions.to_metadata(MetaData(), name=f"{positions.name}_default")
+"""On PostgreSQL: positions of no month that has a partition. Months leave whole."""
+
 _LOCATOR_VALUES: Final = itemgetter(*(column.name for column in locators.c))
 
 
@@ -50,6 +53,14 @@ class WantedPositions:
     sites: Sequence[str]
     begin: datetime | None
     end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """Positions taken and received before `before`, or received before it and taken after `moment`, which is now."""
+
+    before: datetime
+    moment: datetime
 
 
 async def add_positions(conn: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -111,6 +122,37 @@ def track(wanted: WantedPositions) -> Select[Any]:
     if wanted.begin is not None:
         query = query.where(positions.c.taken_at >= wanted.begin)
     return query if wanted.end is None else query.where(positions.c.taken_at < wanted.end)
+
+
+async def with_outdated(conn: AsyncConnection, outdated: Outdated) -> Sequence[Row[Any, Any, Any]]:
+    """Return (site, edge, terminal) of the locators that have positions to be forgotten one by one."""
+    table = _one_by_one(conn)
+    same = and_(*(table.c[name] == locators.c[name] for name in ("site", "edge", "terminal")))
+    found = or_(*(select(1).where(same, *one).exists() for one in _out_of_date(table, outdated)))
+    return (await conn.execute(select(locators.c.site, locators.c.edge, locators.c.terminal).where(found))).all()
+
+
+async def forget(conn: AsyncConnection, locator: Row[Any, Any, Any], outdated: Outdated, limit: int) -> int:
+    """Delete so many of a locator's positions that are out of date; return how many."""
+    table = _one_by_one(conn)
+    same = and_(*(table.c[name] == getattr(locator, name) for name in ("site", "edge", "terminal")))
+    key = table.c.taken_at, table.c.event
+    left = limit
+    for one in _out_of_date(table, outdated):
+        if left:
+            some = select(*key).where(same, *one).limit(left)
+            left -= (await conn.execute(delete(table).where(same, tuple_(*key).in_(some)))).rowcount
+    return limit - left
+
+
+def _one_by_one(conn: AsyncConnection) -> Table:
+    return positions if conn.dialect.name == "sqlite" else _ELSEWHERE
+
+
+def _out_of_date(table: Table, outdated: Outdated) -> Sequence[tuple[ColumnElement[bool], ...]]:
+    """Return two ranges of the key: what was taken before, and what a wrong clock took in the future."""
+    received = table.c.received_at < outdated.before
+    return (table.c.taken_at < outdated.before, received), (table.c.taken_at > outdated.moment, received)
 
 
 def _is(online: bool) -> ColumnElement[bool]:

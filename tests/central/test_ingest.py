@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import eventstore
+from central import partitions
 from central.batches import Batch, Inbound, read
 from central.bus import Bus, Recorded
 from central.db import Database, now
@@ -332,10 +332,10 @@ async def test_partitions_are_made_ahead_and_take_over_from_the_default_one(data
         pytest.skip("SQLite has one table")
     await ingest.store([batch(1, 2)])
     async with database.begin() as conn:
-        made = await eventstore.ensure_partitions(conn, now())
+        made = await partitions.ensure(conn, partitions.EVENTS, now())
     assert len(made) == 4
     async with database.begin() as conn:
-        assert await eventstore.ensure_partitions(conn, now()) == []
+        assert await partitions.ensure(conn, partitions.EVENTS, now()) == []
         left = (await conn.exec_driver_sql("SELECT count(*) FROM event_default")).scalar_one()
     assert left == 0
     await ingest.store([batch(3)])
