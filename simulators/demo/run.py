@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,9 @@ from simulators.demo.scene import Scene, scene
 from simulators.faults import MqttProxy
 
 _DRAIN_S: Final = 60.0
+_PLAYED_S: Final = 120.0
+"""So long after the demo's time the last must be gone."""
+_PLAYERS: Final = ("people.", "vehicles.", "road.", "boarding.", "bus.", "faults")
 _KILLED: Final = ("hengqin-bridge.gates", "hengqin-fleet.locators")
 
 Say = Callable[[str], None]
@@ -50,6 +53,12 @@ class Demo:
         await asyncio.sleep(duration_s / 6)
         self.fleet.proxy.bring_up()
         say("the uplink is back")
+
+    async def play(self, duration_s: float, say: Say) -> None:
+        """Let everybody come while the faults happen; return when the last is gone."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.faults(duration_s, say), name="faults")
+            group.create_task(self.scene.play(), name="people and vehicles")
 
     async def reckon(self) -> Reckoning:
         """Compare truth and records as they are now."""
@@ -130,9 +139,7 @@ def _clean(folder: Path, made: Sequence[Demo], say: Say, *, failed: bool) -> Non
 async def headless(seed: int, duration_s: float, out: Path | None, say: Say) -> int:
     """Run for a while with faults, reckon, write the result; 0 only if it agrees."""
     async with demo(seed, duration_s, say) as running:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(running.faults(duration_s, say), name="faults")
-            group.create_task(running.scene.play(), name="people and vehicles")
+        await _within(running.play(duration_s, say), duration_s + _PLAYED_S)
         played = running.scene
         say(f"{len(played.outcomes)} people and {len(played.legs)} vehicles have been; waiting for the drain")
         found = await running.drained()
@@ -143,6 +150,20 @@ async def headless(seed: int, duration_s: float, out: Path | None, say: Say) -> 
         await asyncio.to_thread(out.write_text, words + "\n", "utf-8")
     say(words)
     return 0 if running.agreed else 1
+
+
+async def _within(work: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Do the work; raise TimeoutError, naming who has not come to an end, after so long."""
+    doing = asyncio.create_task(work)
+    try:
+        await asyncio.wait((doing,), timeout=seconds)
+        if not doing.done():
+            waiting = sorted(task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith(_PLAYERS))
+            raise TimeoutError(f"not at their end after {seconds:.0f} s: {', '.join(waiting)}")
+    finally:
+        doing.cancel()
+        await asyncio.wait((doing,))
+    await doing
 
 
 async def _all(rows: AsyncIterator[dict[str, Any]]) -> list[dict[str, Any]]:
