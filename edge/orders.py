@@ -6,20 +6,22 @@ Promises
 2. An order is done at most once by its id: it is journalled, with fsync, before it is begun.
 3. An order that was begun when the daemon died is reported `unknown` after the restart, and never begun again. One that
    is under way does not end with the connection that brought it.
-4. Orders for one lane, device or terminal are done in the order in which they came; one that is slow holds up no
+4. Commands to devices, which may be slow, never take the last room: a gate can be opened meanwhile.
+5. Orders for one lane, device or terminal are done in the order in which they came; one that is slow holds up no
    other's. One that ends what is under way, such as the stop of a dome, waits for nothing (`turn` tells).
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
 from pydantic import BaseModel, ValidationError
 
 from core.errors import CommandExpired, GatefleetError, MessageInvalid, Whose
-from core.messages.commands import Order
+from core.messages.commands import CommandDevice, Order
 from core.messages.envelope import ClockSource
 from core.messages.event import Event
 from core.messages.events import CommandProgressed, CommandState
@@ -33,6 +35,8 @@ _REMEMBER: Final = timedelta(hours=2)
 """So long after its time is over an order's id is known here."""
 _FORGET_EVERY: Final = timedelta(minutes=1)
 _MAX_WAITING: Final = 64
+_MOST_FOR_DEVICES: Final = 48
+"""Of these: slow ones, such as upgrades of terminals, leave room for a gate that must open."""
 _TELL_AFTER_S: Final = 0.25
 """Central hears that an order is `executing` where it takes longer; a gate's answer is there sooner."""
 
@@ -77,7 +81,7 @@ class Orders:
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue()
         self._last: dict[str, asyncio.Task[None]] = {}
         """The newest order of each turn, while it is not done."""
-        self._open = 0
+        self._open = self._for_devices = 0
         self._forgotten: datetime | None = None
         self.refused = 0
 
@@ -107,15 +111,26 @@ class Orders:
                 if order is None:
                     self._open -= 1
                     continue
-                turn = self._turn(order)
-                task = group.create_task(self._in_turn(order, self._last.get(turn)), name=f"order.{order.id}")
-                self._last[turn] = task
-                task.add_done_callback(lambda task, turn=turn: self._ended(turn, task))  # type: ignore[misc]  # bound default
+                for_device = isinstance(order.command, CommandDevice)
+                full = for_device and self._for_devices >= _MOST_FOR_DEVICES
+                self._for_devices += for_device
+                # One that is too many has a turn of its own: it is refused at once.
+                turn = order.id if full else self._turn(order)
+                work = self._too_many(order) if full else self._in_turn(order, self._last.get(turn))
+                self._last[turn] = task = group.create_task(work, name=f"order.{order.id}")
+                task.add_done_callback(partial(self._ended, turn, for_device))
 
-    def _ended(self, turn: str, task: asyncio.Task[None]) -> None:
+    def _ended(self, turn: str, for_device: bool, task: asyncio.Task[None]) -> None:
         self._open -= 1
+        self._for_devices -= for_device
         if self._last.get(turn) is task:
             del self._last[turn]
+
+    async def _too_many(self, order: Order) -> None:
+        """Refuse an order that has not been begun."""
+        if self._buffer.memo(_PREFIX + order.id) is None:
+            journal = Journal(state=CommandState.REFUSED, target=order.target, expires_at=order.expires_at)
+            await self._end(order, journal, CommandState.REFUSED, "too many commands to devices are under way")
 
     async def _in_turn(self, order: Order, before: asyncio.Task[None] | None) -> None:
         if before is not None:

@@ -25,6 +25,7 @@ from core.messages.topics import EDGE_NAME
 
 _Reader = Annotated[Principal, require("fleet:read")]
 _Commander = Annotated[Principal, require("lanes:command")]
+_DeviceCommander = Annotated[Principal, require("devices:command")]
 _EdgeName = Annotated[str, Path(pattern=EDGE_NAME.pattern)]
 _DeviceName = Annotated[Word, Path(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 _CommandId = Annotated[str, Path(pattern="^[0-9A-Z]{26}$")]
@@ -54,7 +55,7 @@ def edge_routes(fleet: Fleet, commands: Commands) -> APIRouter:
         edge: _EdgeName,
         device: _DeviceName,
         body: DeviceCommandIn,
-        caller: _Commander,
+        caller: _DeviceCommander,
         conn: Conn,
         response: Response,
     ) -> CommandOut:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import DeviceSilent, LinkLost, NotFound
-from core.messages.commands import OpenLane, Order
+from core.messages.commands import CommandDevice, OpenLane, Order
 from core.messages.envelope import ClockSource
 from core.messages.ids import ulid
 from core.messages.signed import Signed
@@ -388,3 +388,35 @@ async def test_too_many_at_once_are_dropped_and_counted(desk):
     for number in range(200):
         desk.orders.heard(b"x" * number)
     assert desk.orders.refused == 200 - 64
+
+
+async def test_slow_commands_to_devices_leave_room_for_a_gate(desk, task):
+    """Sixty upgrades that last: some are refused and told so, none takes the place of a gate's order."""
+    desk.waits = asyncio.Event()
+    task(desk.orders.run())
+    for number in range(60):
+        upgrade = order(number, target=f"T{number}", command=CommandDevice(name="UpgradeTerminal"))
+        desk.orders.heard(desk.sign(upgrade))
+    await until(lambda: desk.states().count("refused") == 60 - 48)
+    desk.orders.heard(desk.sign(order(100)))
+    await until(lambda: order(100).id in desk.done)
+    assert (len(desk.done), desk.orders.refused) == (49, 0)
+    desk.waits.set()
+    await until(lambda: desk.states().count("done") == 49)
+    desk.orders.heard(desk.sign(order(101, command=CommandDevice(name="UpgradeTerminal"))))
+    await until(lambda: order(101).id in desk.done)
+
+
+async def test_one_too_many_that_was_done_before_stays_done(desk, task):
+    again = order(1, command=CommandDevice(name="MoveCamera"))
+    await desk.takes(again)
+    desk.waits = asyncio.Event()
+    task(desk.orders.run())
+    for number in range(2, 50):
+        desk.orders.heard(desk.sign(order(number, target=f"T{number}", command=CommandDevice(name="MoveCamera"))))
+    await until(lambda: len(desk.done) == 49)
+    desk.orders.heard(desk.sign(again))
+    last = order(99, target="T99", command=CommandDevice(name="MoveCamera"))
+    desk.orders.heard(desk.sign(last))
+    await until(lambda: "refused" in desk.states())
+    assert json.loads(desk.shelf.memo_[f"order/{again.id}"])["state"] == "done"

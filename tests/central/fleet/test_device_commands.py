@@ -82,10 +82,10 @@ async def test_an_edge_that_there_is_not_and_a_name_that_is_none(centre: Centre)
 
 
 async def test_it_needs_the_scope_at_the_edges_site(centre: Centre) -> None:
-    for scopes, sites in ((("fleet:read",), ("north",)), (("lanes:command",), ("south",))):
+    for scopes, sites in ((("fleet:read", "lanes:command"), ("north",)), (("devices:command",), ("south",))):
         await centre.key(*scopes, sites=sites)
         assert (await centre.order(DOME, **MOVE)).status_code == 403
-    await centre.key("lanes:command", "fleet:read", sites=("north",))
+    await centre.key("devices:command", "fleet:read", sites=("north",))
     command = (await centre.order(DOME, **MOVE)).json()["id"]
     assert (await centre.client.get(f"/v1/commands/{command}")).status_code == 200
 
