@@ -258,7 +258,13 @@ class Commands:
         for command, row in farthest.items():
             event = row.event
             assert isinstance(event, CommandProgressed)
-            values = {"state": event.state.value, "detail": kept(event.detail, 512), "updated_at": now()}
+            values: dict[str, Any] = {
+                "state": event.state.value,
+                "detail": kept(event.detail, 512),
+                "updated_at": now(),
+            }
+            if event.state.final:
+                values["order"] = store.ORDER_AFTERWARDS
             moved = await store.move(conn, command, row.edge, before=_BEFORE[event.state], values=values)
             if moved is not None:
                 await self._moved(conn, moved)
@@ -308,7 +314,7 @@ class Commands:
         never_left = row.state == "queued"
         state = CommandState.EXPIRED if never_left else CommandState.UNKNOWN
         detail = "it never left central" if never_left else f"no answer after {row.state}"
-        values = {"state": state.value, "detail": detail, "updated_at": now()}
+        values = {"state": state.value, "detail": detail, "updated_at": now(), "order": store.ORDER_AFTERWARDS}
         moved = await store.move(conn, row.id, row.edge, before=(row.state,), values=values)
         if moved is not None:
             await self._moved(conn, moved)

@@ -2,15 +2,16 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, Select, Table, func, insert, or_, select, update
+from sqlalchemy import Row, Select, Table, case, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.access.model import ANY_SITE
 from central.eventstore import watermarks
 from central.fleet.model import commands, edges, lanes
 from central.upsert import insert_into
+from core.messages.commands import CommandDevice
 
 
 def _at(query: Select[Any], table: Table, sites: Collection[str]) -> Select[Any]:
@@ -87,6 +88,10 @@ async def add_command(conn: AsyncConnection, row: Mapping[str, Any]) -> None:
 async def command_by_id(conn: AsyncConnection, command: str) -> Row[Any] | None:
     """Return a command."""
     return (await conn.execute(select(commands).where(commands.c.id == command))).one_or_none()
+
+
+ORDER_AFTERWARDS: Final = case((commands.c.verb == CommandDevice.__name__, ""), else_=commands.c.order)
+"""What is kept of an order that has come to its end: of a device's command nothing, its values may be secrets."""
 
 
 async def move(

@@ -1,11 +1,14 @@
 """Commands to devices: the same roles, sites, keys, signatures and states as those to lanes; no driver is known here."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from central.bus import Bus
-from central.db import Database
+from central.db import Database, now
+from central.fleet.model import commands
 from central.messages import CommandFinished
 from central.metrics import Metrics
 from core.messages.commands import MAX_ARGUMENTS, CommandDevice, Order
@@ -117,3 +120,20 @@ async def test_its_end_is_told_with_its_device(centre: Centre, monkeypatch: pyte
 async def test_a_lanes_command_names_no_device(centre: Centre) -> None:
     await centre.tell(LANE)
     assert (await centre.order()).json()["device"] == ""
+
+
+@pytest.mark.parametrize("ends", ["told", "swept"])
+async def test_values_that_may_be_secrets_are_not_kept_beyond_its_end(
+    centre: Centre, database: Database, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    secret = {"name": "SetParameters", "terminal": "1", "arguments": {"values": {"0012": "hunter2"}}}
+    command = (await centre.order(DOME, **secret)).json()["id"]
+    async with database.read() as conn:
+        assert "hunter2" in (await conn.execute(select(commands.c.order))).scalar_one()
+    if ends == "told":
+        await centre.progress(command, CommandState.DONE)
+    else:
+        monkeypatch.setattr("central.fleet.orders.now", lambda: now() + timedelta(hours=1))
+        await centre.commands.sweep()
+    async with database.read() as conn:
+        assert (await conn.execute(select(commands.c.order))).scalar_one() == ""
