@@ -39,7 +39,7 @@ test: venv ## everything, with the real programs (installs their Debian packages
 	$(BIN)/lint-imports
 	@# What fails is tried once more, alone and loudly: a busy machine breaks timings, a bug breaks twice.
 	$(BIN)/pytest -n 2 -m "not real and not slow" || $(AGAIN)
-	$(BIN)/pytest -m "real or slow" || $(AGAIN)
+	$(BIN)/pytest -n 2 --dist loadfile -m "real or slow" || $(AGAIN)
 
 test-peers: venv ## the devices against larger programs that others wrote (gpsd, Kamailio, SIPp, Net-SNMP)
 	@sh .ci/packages gpsd gpsd-clients kamailio sip-tester snmp snmpd $(BROWSER)

@@ -9,6 +9,7 @@ its commit (fsync), so the time from sending to confirmation has it in it. Of th
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import time
@@ -65,9 +66,21 @@ async def locators(folder: Path, *, sessions: int, seconds: float) -> list[Figur
         daemon = edge(folder, path, NOTIFY_SOCKET=address)
         try:
             await started(daemon, listener)
+            await _listening(port)
             return await _measured(folder, daemon, port, sessions, seconds)
         finally:
             await daemon.stop()
+
+
+async def _listening(port: int) -> None:
+    """Return once the port of the locators is open: a daemon is ready before all its devices are; TimeoutError."""
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            await asyncio.sleep(0.05)
 
 
 async def _measured(folder: Path, daemon: Program, port: int, sessions: int, seconds: float) -> list[Figure]:

@@ -131,7 +131,12 @@ class Terminal(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self._ready, self._closed = loop.create_future(), loop.create_future()
         self._splitter = FrameSplitter()
-        await loop.create_connection(lambda: self, host, port)
+        try:
+            await loop.create_connection(lambda: self, host, port)
+        except BaseException:
+            if not self._closed.done():
+                self._closed.set_result(None)  # who waits for its end would wait for ever
+            raise
         return await asyncio.shield(self._ready)
 
     async def wait_closed(self) -> None:

@@ -11,6 +11,7 @@ from drivers.jt808 import Dialect, LocatorCodec, LocatorSettings
 from drivers.jt808 import commands as words
 from drivers.jt808 import facts as told
 from simulators.jt808 import Misbehaviour, Terminal, fleet
+from simulators.ports import free_port
 
 ADMISSION = LocatorSettings(terminals=("138*",), auth_key="0123456789abcdef").admission
 VERSIONS = (2011, 2013, 2019)
@@ -264,3 +265,10 @@ async def test_a_fleet_is_admitted_and_confirmed():
         assert cars.confirmed == sent
         assert {one.version for one in platform.of(told.TerminalRegistered)} == set(VERSIONS)
         assert len({one.terminal for one in platform.of(PositionTaken)}) == 150
+
+
+async def test_a_fleet_that_finds_nobody_says_so_and_does_not_wait_for_ever():
+    async with asyncio.timeout(5):
+        with pytest.raises(ExceptionGroup, match="TaskGroup"):
+            async with fleet("127.0.0.1", free_port(), 3):
+                pass

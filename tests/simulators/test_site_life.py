@@ -19,15 +19,15 @@ QUIET = ("airport-desks", "customs-instruments", "hengqin-pier-eyes", "hengqin-p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", QUIET)
-async def test_every_device_is_well_while_its_site_lives(name, tmp_path):
-    async with edge_of(name, tmp_path) as edge, living(edge.site):
+async def test_every_device_is_well_while_its_site_lives(name, nook):
+    async with edge_of(name, nook) as edge, living(edge.site):
         await edge.start()
         await until(lambda: edge.parts.board.health_counts()["ok"] == len(edge.site.config.devices), 30)
 
 
 @pytest.mark.slow
-async def test_counters_tell_those_who_passed(tmp_path):
-    async with edge_of("hengqin-pier-eyes", tmp_path) as edge, living(edge.site):
+async def test_counters_tell_those_who_passed(nook):
+    async with edge_of("hengqin-pier-eyes", nook) as edge, living(edge.site):
         await edge.start()
         counters = edge.site.callers.counters
         await until(lambda: all(one.pusher.answers and one.pusher.answers[-1][0] == 200 for one in counters.values()))
@@ -62,8 +62,8 @@ async def positions(edge):
 
 
 @pytest.mark.slow
-async def test_every_confirmed_position_is_durable_and_none_else_also_over_a_restart(tmp_path):
-    async with edge_of("hengqin-fleet-locators", tmp_path) as edge, driving(edge.site) as buses:
+async def test_every_confirmed_position_is_durable_and_none_else_also_over_a_restart(nook):
+    async with edge_of("hengqin-fleet-locators", nook) as edge, driving(edge.site) as buses:
         await edge.start()
         await until(lambda: buses.all_online and buses.confirmed > 40)
         await edge.stop()

@@ -77,8 +77,8 @@ def test_the_ways_of_a_site_are_its_channels_in_the_order_of_travel():
 
 
 @pytest.mark.slow
-async def test_what_the_edge_makes_durable_is_what_happened(tmp_path):
-    async with edge_of("hengqin-tunnel-road", tmp_path) as edge:
+async def test_what_the_edge_makes_durable_is_what_happened(nook):
+    async with edge_of("hengqin-tunnel-road", nook) as edge:
         road = Road(edge.site)
         vehicles = plan(145, ways(edge.site.config), 12.0, 3.0)
         assert {one.manner for one in vehicles} == set(Manner)
