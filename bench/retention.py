@@ -148,7 +148,7 @@ async def main() -> None:
     figures: list[Figure] = []
     for engine in ("sqlite", "postgresql"):
         with work_folder() as folder:
-            figures += await measure(engine, folder)  # type: ignore[arg-type]  # literals, joined to str
+            figures += await measure(engine, folder)
     print(table(figures))
 
 
