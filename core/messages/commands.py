@@ -69,16 +69,13 @@ DocumentToken = Annotated[str, Field(pattern=r"^[drp][A-Za-z0-9_-]{43}$")]
 """A keyed token of a travel document, resident number or permit: never the number itself."""
 
 
-class OpenBoarding(_Words):
-    """Begin to meet an aircraft at a cabin. Either `tokens` says who is expected, or `expected` how many."""
+class Meeting(_Words):
+    """An aircraft that is to be met. Either `tokens` says who is expected, or `expected` how many."""
 
-    verb: Literal["OpenBoarding"] = "OpenBoarding"
     boarding: BoardingId
     """A new id."""
     flight: Flight
     stand: Stand
-    officer: str = Field(default="", max_length=64)
-    """Empty: who gave the command."""
     expected: int | None = Field(default=None, ge=0, le=MAX_EXPECTED)
     tokens: tuple[DocumentToken, ...] = Field(default=(), max_length=MAX_EXPECTED)
 
@@ -89,6 +86,14 @@ class OpenBoarding(_Words):
         if len(set(self.tokens)) != len(self.tokens):
             raise ValueError("a token twice")
         return self
+
+
+class OpenBoarding(Meeting):
+    """Begin to meet an aircraft at a cabin."""
+
+    verb: Literal["OpenBoarding"] = "OpenBoarding"
+    officer: str = Field(default="", max_length=64)
+    """Empty: who gave the command."""
 
 
 class CloseBoarding(_Words):

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from drivers.gat1400.codes import FACES, IMAGE_ROLES, MOTOR_VEHICLES, PERSONS, STANDARD_COLOURS, Resource
 from drivers.gat1400.reading import stamp
@@ -86,8 +86,12 @@ class OutVehicle:
 
 
 @dataclass(frozen=True, slots=True)
-class OutFace:
-    """A face on its way up."""
+class _OutSeen:
+    """Somebody who was seen, on the way up; nothing that is guessed about them."""
+
+    RESOURCE: ClassVar[Resource]
+    NOUN: ClassVar[str]
+    """What the names of its attributes begin with."""
 
     object_id: str
     device_id: str
@@ -98,7 +102,7 @@ class OutFace:
     @property
     def resource(self) -> Resource:
         """Return what it is."""
-        return FACES
+        return self.RESOURCE
 
     @property
     def sources(self) -> frozenset[str]:
@@ -106,11 +110,11 @@ class OutFace:
         return frozenset({self.device_id})
 
     def as_object(self, zone: tzinfo, subscription: Subscription | None = None) -> dict[str, Any]:
-        """Return a FaceObject; with the pictures that a subscription asks for, or with all."""
+        """Return its object; with the pictures that a subscription asks for, or with all."""
         seen = stamp(self.seen_at, zone)
         left, top, right, bottom = self.box
         return {
-            "FaceID": self.object_id,
+            f"{self.NOUN}ID": self.object_id,
             "InfoKind": AUTOMATIC,
             "SourceID": self.images[0].image_id if self.images else self.object_id[:41],
             "DeviceID": self.device_id,
@@ -119,50 +123,26 @@ class OutFace:
             "RightBtmX": right,
             "RightBtmY": bottom,
             "LocationMarkTime": seen,
-            "FaceAppearTime": seen,
-            "FaceDisAppearTime": seen,
+            f"{self.NOUN}AppearTime": seen,
+            f"{self.NOUN}DisAppearTime": seen,
             **_pictures(self.device_id, self.images, zone, subscription),
         }
 
 
-@dataclass(frozen=True, slots=True)
-class OutPerson:
-    """A person on the way up; nothing that is guessed about them."""
+class OutFace(_OutSeen):
+    """A face on its way up: a FaceObject."""
 
-    object_id: str
-    device_id: str
-    seen_at: datetime
-    box: tuple[int, int, int, int] = (0, 0, 0, 0)
-    images: tuple[OutImage, ...] = ()
+    RESOURCE = FACES
+    NOUN = "Face"
+    __slots__ = ()
 
-    @property
-    def resource(self) -> Resource:
-        """Return what it is."""
-        return PERSONS
 
-    @property
-    def sources(self) -> frozenset[str]:
-        """Return the ids by which a subscription may ask for it."""
-        return frozenset({self.device_id})
+class OutPerson(_OutSeen):
+    """A person on the way up: a PersonObject."""
 
-    def as_object(self, zone: tzinfo, subscription: Subscription | None = None) -> dict[str, Any]:
-        """Return a PersonObject; with the pictures that a subscription asks for, or with all."""
-        seen = stamp(self.seen_at, zone)
-        left, top, right, bottom = self.box
-        return {
-            "PersonID": self.object_id,
-            "InfoKind": AUTOMATIC,
-            "SourceID": self.images[0].image_id if self.images else self.object_id[:41],
-            "DeviceID": self.device_id,
-            "LeftTopX": left,
-            "LeftTopY": top,
-            "RightBtmX": right,
-            "RightBtmY": bottom,
-            "LocationMarkTime": seen,
-            "PersonAppearTime": seen,
-            "PersonDisAppearTime": seen,
-            **_pictures(self.device_id, self.images, zone, subscription),
-        }
+    RESOURCE = PERSONS
+    NOUN = "Person"
+    __slots__ = ()
 
 
 OutObject = OutVehicle | OutFace | OutPerson

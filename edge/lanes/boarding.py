@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from core.messages.cabin_events import BoardingClosed, BoardingCounts, BoardingOpened
-from core.messages.commands import MAX_EXPECTED, BoardingId, DocumentToken, Flight, Stand
+from core.messages.commands import Meeting
 
 MAX_ROWS: Final = 1_300
 """With them, and as many expected, a memo stays below the 256 KiB that the buffer takes."""
@@ -39,25 +39,11 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class OpenBoarding(_Value):
-    """An officer wants to meet an aircraft. Either `tokens` says who is expected, or `expected` how many."""
+class OpenBoarding(Meeting):
+    """An officer wants to meet an aircraft."""
 
-    boarding: BoardingId
-    """A new id."""
-    flight: Flight
-    stand: Stand
     officer: _Name
     at: AwareDatetime
-    expected: int | None = Field(default=None, ge=0, le=MAX_EXPECTED)
-    tokens: tuple[DocumentToken, ...] = Field(default=(), max_length=MAX_EXPECTED)
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.expected is None) is not bool(self.tokens):
-            raise ValueError("give either the tokens of who is expected, or how many are")
-        if len(set(self.tokens)) != len(self.tokens):
-            raise ValueError("a token twice")
-        return self
 
 
 class CloseBoarding(_Value):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from core.messages.cabin_events import BoardingCounts
+from core.messages.commands import MAX_EXPECTED
 from edge.buffer.rows import MAX_BODY
 from edge.lanes.boarding import (
-    MAX_EXPECTED,
     MAX_ROWS,
     Boarding,
     BoardingSummary,
