@@ -1,7 +1,7 @@
 """One pysnmp engine for all devices of a daemon: sockets, request ids, timeouts, and the keys of version 3.
 
 Its promises: answers come as plain values; a refusal of ours or theirs is an error of core.errors; what a device was
-given in the engine is taken back when its target is closed.
+given in the engine is taken back when its target is closed; questions leave at a pace, whichever devices they go to.
 """
 
 import asyncio
@@ -59,7 +59,9 @@ _REFUSALS: Final = (
 )
 _NULL: Final = v2c.null
 _IN_FLIGHT: Final = 8
-"""Questions that wait for an answer at once: one value takes 0.2 ms to decode, and queued answers must not time out."""
+"""Questions that wait for an answer at once: one value takes 0.1 ms to decode, and queued answers must not time out."""
+_ASK_PACE_S: Final = 0.01
+"""Between two questions, whichever devices they go to: answers that come all at once hold up every gate."""
 _TICKS_A_SECOND: Final = 100
 _ENTER_PACE_S: Final = 0.02
 
@@ -120,6 +122,8 @@ class SnmpEngine:
         self._domains: set[tuple[int, ...]] = set()
         self._places = asyncio.Semaphore(_IN_FLIGHT)
         self._entering = asyncio.Lock()
+        self._sending = asyncio.Lock()
+        self._next_s = 0.0
 
     async def __aenter__(self) -> Self:
         self._engine = PySnmpEngine()
@@ -180,7 +184,14 @@ class SnmpEngine:
     async def _ask(self, target: Target, generator: Any, binds: list[Any], *limits: int) -> Response:
         """Send and wait; raise DeviceSilent, DeviceRefused for wrong credentials, FrameInvalid or LinkLost."""
         async with self._places:
+            await self._paced()
             return await self._asked(target, generator, binds, limits)
+
+    async def _paced(self) -> None:
+        loop = asyncio.get_running_loop()
+        async with self._sending:
+            await asyncio.sleep(self._next_s - loop.time())
+            self._next_s = loop.time() + _ASK_PACE_S
 
     async def _asked(self, target: Target, generator: Any, binds: list[Any], limits: tuple[int, ...]) -> Response:
         if self._engine is None:

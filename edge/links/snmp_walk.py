@@ -14,8 +14,8 @@ from drivers.snmp.memory import Answer, Query
 from drivers.snmp.values import Value
 from edge.links.snmp_engine import Response, SnmpEngine, Target
 
-MAX_BINDS: Final = 40
-_MAX_SCALARS: Final = 24
+MAX_BINDS: Final = 16
+_MAX_SCALARS: Final = 16
 _TOO_BIG: Final = 1
 _NO_ACCESS: Final = frozenset({6, 16})
 """noAccess, authorizationError (RFC 3416, 3)."""
