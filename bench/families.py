@@ -1,15 +1,8 @@
 """One sick family hurts no other: who lies, hangs and dies in turn, under load. `python -m bench.families [--quick]`.
 
-One real daemon owns all families, each family is a process of its own that notes samples (`family_load.py`). In turn
+One real daemon owns all families, each family is a process of its own that notes samples (`family_kinds.py`). In turn
 one lies (garbage for answers), hangs (requests half begun, then SIGSTOP: connections are taken, nothing is answered),
-or is killed (SIGKILL). The others' samples of that window are held against those of the windows before and after in
-which all were well.
-
-The rule. A sample counts by how many times it is its own family's p99 in all good windows of the run, so that fast
-families weigh as much as slow ones; what moved is the p99 of these over all other families, sick window against good
-ones; of several rounds the median. What a good window moves against its good neighbours is the noise of the machine,
-and stands beside it: its 95th percentile; where that is large, only all windows together tell something. What did not
-come within two seconds counts as two seconds; a family that was sick is no witness until it has been well for a while.
+or is killed (SIGKILL). What that did to the others is reckoned by `family_verdicts.py`.
 """
 
 import argparse
@@ -23,7 +16,6 @@ import socket
 import sys
 import time
 import tomllib
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -34,14 +26,14 @@ import tomli_w
 
 from bench.family_kinds import KINDS, POLL_MS, SNMP_MS
 from bench.family_load import LOST_MS, Plan
-from bench.figures import Figure, median, quantile, table
+from bench.family_verdicts import MOST, Judged, Samples, Window, good, judged, moved
+from bench.figures import Figure, quantile, table
 from bench.lone import Sample, lone_daemon, noted, write_site
 from bench.stack import ROOT, Program, ProgramEnded, work_folder
 from simulators.onvif_camera import Camera
 
 WINDOW_S: Final = 5.0
-ROUNDS: Final = 3
-MOST: Final = 1.2
+ROUNDS: Final = 6
 _WELL: Final = 5
 """So many good samples make a family well again."""
 _PATIENCE_S: Final = 20.0
@@ -52,31 +44,12 @@ _HALF_S: Final = 0.1
 _DRAIN_S: Final = LOST_MS / 1000 + 0.3
 
 
-Samples = Mapping[str, Sequence[Sample]]
-"""By family."""
-
-
 class Fault(StrEnum):
     """What a family does."""
 
     LIES = "lies"
     HANGS = "hangs"
     DIES = "dies"
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of time; `sick` is empty where all are well. `unwell` are no witnesses: they were sick lately."""
-
-    began_s: float
-    ended_s: float
-    sick: str = ""
-    fault: str = ""
-    unwell: frozenset[str] = frozenset()
-
-    def of(self, samples: Sequence[Sample]) -> list[float]:
-        """Return how long what began in it took, in ms."""
-        return [min(one.took_ms, LOST_MS) for one in samples if self.began_s <= one.began_s < self.ended_s]
 
 
 @dataclass(slots=True)
@@ -212,7 +185,7 @@ def _free_ports() -> Iterator[int]:
 
 
 def _program(folder: Path, plan: Plan, share: str) -> Program:
-    argv = [sys.executable, "-m", "bench.family_load", str(plan.write())]
+    argv = [sys.executable, "-m", "bench.family_kinds", str(plan.write())]
     return Program(plan.name, argv, folder, environ={"GATEFLEET_SHARE": share})
 
 
@@ -231,84 +204,6 @@ def _share(folder: Path) -> str:
         read["map"][part]["interval_ms"] = SNMP_MS
     switch.write_text(tomli_w.dumps(read), encoding="utf-8")
     return str(share)
-
-
-def scales(samples: Samples, windows: Sequence[Window], grace_ms: float, share: float = 0.99) -> dict[str, float]:
-    """Return the p99, or another share, of each family in the good windows in which it is a witness, in ms."""
-    return {
-        name: quantile([took for window in _good(windows, name) for took in window.of(some)], share) + grace_ms
-        for name, some in samples.items()
-    }
-
-
-def _good(windows: Sequence[Window], name: str) -> list[Window]:
-    return [one for one in windows if not one.sick and name not in one.unwell]
-
-
-def others(
-    samples: Samples, windows: Sequence[Window], scale: Mapping[str, float], without: frozenset[str]
-) -> list[float]:
-    """Return how long what began in some windows took, in its family's p99, of all families but some."""
-    return [
-        took / scale[name]
-        for name, some in samples.items()
-        for window in windows
-        if name not in without
-        for took in window.of(some)
-    ]
-
-
-def p99(samples: Samples, windows: Sequence[Window], scale: Mapping[str, float], without: frozenset[str]) -> float:
-    """Return the p99 of that."""
-    return quantile(others(samples, windows, scale, without), 0.99)
-
-
-@dataclass(slots=True)
-class Moved:
-    """How many times the others' p99 was the good one: by family and fault, and between good windows.
-
-    `all_sick` and `all_good` are the samples of all windows, each by its own witnesses.
-    """
-
-    sick: defaultdict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
-    well: list[float] = field(default_factory=list)
-    all_sick: list[float] = field(default_factory=list)
-    all_good: list[float] = field(default_factory=list)
-
-
-def judged(samples: Samples, windows: Sequence[Window], grace_ms: float = 0.0) -> Moved:
-    """Hold each window against its good neighbours; `grace_ms` is added to each family's p99 before."""
-    scale, found = scales(samples, windows, grace_ms), Moved()
-    for number, window in enumerate(windows):
-        before = next((one for one in reversed(windows[:number]) if not one.sick), None)
-        after = next((one for one in windows[number + 1 :] if not one.sick), None)
-        if before is None or after is None:
-            continue
-        without = window.unwell | before.unwell | after.unwell
-        now, near = (others(samples, some, scale, without) for some in ([window], [before, after]))
-        ratio = quantile(now, 0.99) / quantile(near, 0.99)
-        if window.sick:
-            found.sick[window.sick, window.fault].append(ratio)
-            found.all_sick += now
-            found.all_good += near
-        else:
-            found.well.append(ratio)
-    return found
-
-
-def hurt_by(all_: Families, name: str, since_s: float, grace_ms: float) -> float:
-    """Return how many times the others' p99 was the good one while a family was sick, all its faults together.
-
-    For short windows: each family is measured by its p90 in all good windows (one stall of a busy machine moves it
-    little) and `grace_ms`, and a good p99 counts as no better than that.
-    """
-    samples, windows = all_.samples(), all_.windows
-    sick = [number for number, one in enumerate(windows) if one.sick == name and one.began_s >= since_s]
-    near = [windows[sick[0] - 1], windows[sick[-1] + 1]]
-    while_sick = [windows[number] for number in sick]
-    without = frozenset[str]().union(*(one.unwell for one in (*near, *while_sick)))
-    scale = scales(samples, windows, grace_ms, 0.9)
-    return p99(samples, while_sick, scale, without) / max(1.0, p99(samples, near, scale, without))
 
 
 async def measure(
@@ -340,36 +235,29 @@ async def measure(
 def _latencies(samples: Samples, windows: Sequence[Window]) -> list[Figure]:
     figures = []
     for name, some in samples.items():
-        took = [one for window in _good(windows, name) for one in window.of(some)]
+        took = [one for window in good(windows, name) for one in window.of(some)]
         note = f"{len(took)} samples, p50 {quantile(took, 0.5):.2f} ms"
         figures.append(Figure(f"{name}, all well, p99", quantile(took, 0.99), "ms", note=note))
     return figures
 
 
-def _moves(moved: Moved, recovered_s: Mapping[tuple[str, str], Sequence[float]], rounds: int) -> list[Figure]:
-    noise = (quantile([abs(one - 1) for one in moved.well], 0.95)) * 100 if moved.well else 0.0
-    shares = (0.5, 0.9, 0.99)
-    half, most, p99_ = ((quantile(moved.all_sick, at) / quantile(moved.all_good, at) - 1) * 100 for at in shares)
-    return [
-        Figure(
-            "all that lie, hang or die: the others' p99 moved",
-            p99_,
-            "%",
-            at_most=(MOST - 1) * 100,
-            note=f"p50 {half:+.1f} %, p90 {most:+.1f} %; {len(moved.all_sick)} samples while one was sick",
-        ),
-    ] + [
+def _moves(found: Judged, recovered_s: Mapping[tuple[str, str], Sequence[float]], rounds: int) -> list[Figure]:
+    noise, pairs, most = found.noise(rounds) * 100, found.all_sick(), (MOST - 1) * 100
+    half, tenth, hundredth = ((moved(pairs, share) - 1) * 100 for share in (0.5, 0.9, 0.99))
+    count = sum(len(pair.now) for pair in pairs)
+    note = f"p50 {half:+.1f} %, p90 {tenth:+.1f} %; {count} samples while one was sick"
+    return [Figure("all that lie, hang or die: the others' p99 moved", hundredth, "%", at_most=most, note=note)] + [
         Figure(
             f"{name} {fault}: the others' p99 moved",
-            (median(ratios) - 1) * 100,
+            (moved(some) - 1) * 100,
             "%",
-            at_most=(MOST - 1) * 100,
+            at_most=most,
             limit=noise,
-            limit_of="% between good windows, 95th percentile",
-            note=f"of {rounds}: {', '.join(f'{(one - 1) * 100:+.0f} %' for one in ratios)}; well again after "
-            f"{max(recovered_s[name, fault]):.1f} s",
+            limit_of=f"% that {rounds} good windows move, 95th percentile",
+            note=f"p50 {(moved(some, 0.5) - 1) * 100:+.0f} %, p90 {(moved(some, 0.9) - 1) * 100:+.0f} %; "
+            f"{sum(len(pair.now) for pair in some)} samples; well again after {max(recovered_s[name, fault]):.1f} s",
         )
-        for (name, fault), ratios in moved.sick.items()
+        for (name, fault), some in found.sick.items()
     ]
 
 

@@ -1,9 +1,14 @@
-"""The families of devices: what the edge's file says of each, and what happens at it."""
+"""The families of devices: what the edge's file says of each, and what happens at it.
+
+`python -m bench.family_kinds PLAN.json` is one family, until it is stopped.
+"""
 
 import asyncio
 import contextlib
 import itertools
+import json
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +18,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from bench.cameras import Noted
-from bench.family_load import GARBAGE, LOST_MS, At, Lateness, Live, Plan, listening
+from bench.family_load import GARBAGE, LOST_MS, At, Lateness, Live, Plan, listening, run
 from bench.lone import Table, device, pushes, secret
 from bench.plates import lane_tables
 from core.clearance.model import Direction
@@ -367,3 +372,13 @@ KINDS: Final[dict[str, Kind]] = {
     "instruments": Kind(0, _instrument_tables, _instruments),
     "snmp": Kind(2, _snmp_tables, _snmp),
 }
+
+
+def main() -> int:
+    plan = Plan(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    asyncio.run(run(plan, KINDS[plan.name].live))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

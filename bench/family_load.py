@@ -1,4 +1,4 @@
-"""The load of one family of devices, in a process of its own. `python -m bench.family_load PLAN.json` does it.
+"""The load of one family of devices, in a process of its own (`family_kinds.py` begins it).
 
 Each family notes samples of what its edge owes it: how long a document took to open a gate, a post to be answered, an
 event to be fetched; of what is polled, how late a poll was. SIGUSR1 makes it lie, and again honest; SIGUSR2 makes it
@@ -11,7 +11,6 @@ import json
 import os
 import random
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -174,15 +173,3 @@ async def run(plan: Plan, live: Live) -> None:
         exits.callback(book.close)
         happens = await live(At(plan, book, mood, exits))
         await asyncio.gather(*happens)
-
-
-def main() -> int:
-    from bench.family_kinds import KINDS
-
-    plan = Plan(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    asyncio.run(run(plan, KINDS[plan.name].live))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.families import Window, judged, scales
+from bench.family_verdicts import Beside, Window, judged, moved, scales
 from bench.lone import Notebook, Sample, noted
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,18 @@ def test_moved_is_the_others_p99_while_one_is_sick_over_that_of_the_good_windows
         "slow": samples("slow", windows, lambda one: 100.0),
     }
     assert scales(told, windows, 0.0) == {"bad": 1, "fast": 1.0, "slow": 100.0}
-    moved = judged(told, windows)
-    assert moved.sick == {("bad", "dies"): [1.5]}
-    assert moved.well == [1.0]
-    assert judged(told, windows, grace_ms=99.0).sick["bad", "dies"] == [1.0]  # half a millisecond says nothing then
+    found = judged(told, windows)
+    assert {key: moved(pairs) for key, pairs in found.sick.items()} == {("bad", "dies"): 1.5}
+    assert moved(found.all_sick(), 0.25) == 1.0
+    assert (len(found.well), found.noise(1)) == (1, 0.0)
+
+
+def test_a_run_that_was_too_short_is_no_crash():
+    windows = [Window(0, 1), Window(1, 2, "bad", "dies", frozenset({"bad"})), Window(2, 3)]
+    assert judged({"bad": samples("bad", windows, lambda _: 1)}, windows).all_sick() == []
+
+
+def test_the_windows_of_all_rounds_count_together():
+    quiet, loud = Beside([1.0] * 100, [1.0] * 200), Beside([3.0] * 2 + [1.0] * 98, [1.0] * 200)
+    assert moved([loud]) == 3.0
+    assert moved([loud, quiet, quiet]) == 1.0

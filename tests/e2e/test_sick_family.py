@@ -12,8 +12,9 @@ import time
 
 import pytest
 
-from bench.families import MOST, Fault, families, hurt_by
+from bench.families import Fault, families
 from bench.family_kinds import KINDS
+from bench.family_verdicts import MOST, hurt_by
 from bench.stack import work_folder
 
 WELL_S = 0.6
@@ -31,7 +32,8 @@ async def hurting(all_, names):
         await all_.sick(name, tuple(Fault), SICK_S, patient=False)
     await all_.well(WELL_S)
     await asyncio.sleep(DRAIN_S)
-    moved = {name: round(hurt_by(all_, name, began_s, GRACE_MS), 2) for name in names}
+    samples = all_.samples()
+    moved = {name: round(hurt_by(samples, all_.windows, name, began_s, GRACE_MS), 2) for name in names}
     print(moved)
     return {name: times for name, times in moved.items() if times > MOST}
 
