@@ -117,7 +117,7 @@ class LaneRunner:
         """Take what the gate shows; what says nothing new is dropped at once."""
         if not isinstance(fact, GateObserved):
             return
-        if (fact == self._last_gate and not self.lane.busy) or self._waiting.full():
+        if (fact == self._last_gate and not self.lane.watching) or self._waiting.full():
             return
         self._last_gate = fact
         self._waiting.put_nowait(_Waiting(fact, time.monotonic_ns()))

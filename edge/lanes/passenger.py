@@ -10,7 +10,8 @@ Promises
 2. What passed is told by the gate's own counters, never guessed from time: each count becomes exactly one of cleared,
    tailgate, wrong way, forced or free passage.
 3. After a restart the counters are compared with those of the last commit, so that nobody who passed is missed.
-4. A release that was not used is taken back before it is called timed out; a gate command is never repeated.
+4. A release that was not used is taken back before it is called timed out, and never given twice. A gate that does not
+   show in time that it is gone is told again, once it can be reached and for as long as it takes.
 """
 
 from dataclasses import dataclass, field, replace
@@ -68,6 +69,9 @@ class PassengerLane:
     _seen: bool = False
     _wanted_mode: LaneMode | None = None
     _mode_deadline: int = 0
+    _doubt_until_ms: int = 0
+    """Until then a release that failed may still come to the gate."""
+    _close_again_ms: int = 0
 
     @property
     def busy(self) -> bool:
@@ -78,6 +82,11 @@ class PassengerLane:
     def unsettled(self) -> bool:
         """Tell whether a release is under way, or was when the edge stopped and the gate has not told of it yet."""
         return self.busy or self.memo.open is not None
+
+    @property
+    def watching(self) -> bool:
+        """Tell whether the gate is to be looked at, also where it shows nothing new."""
+        return self.busy or self.memo.armed
 
     def handle(self, happened: Input, now_ms: int) -> tuple[Action, ...]:
         """Take one input at the monotonic time `now_ms`; return what to do. An input that does not fit is nothing."""
@@ -168,6 +177,8 @@ class PassengerLane:
         opened = held.model_copy(update={"opened_ms": round(done.took_ms, 3), "opened_at": now_ms})
         self.memo = self.memo.model_copy(update={"open": opened})
         if not done.ok:
+            self._doubt_until_ms = now_ms + self.settings.close_timeout_ms
+            self.memo = self.memo.model_copy(update={"armed": True})
             return self._close(now_ms)
         self.state = State.RELEASING
         self.deadline_ms = now_ms + self.settings.enter_timeout_ms
@@ -187,10 +198,23 @@ class PassengerLane:
         return (ToGate(CloseGate()),)
 
     def _not_closed(self, now_ms: int) -> tuple[Action, ...]:
-        """The gate did not say that the release is gone: take the counters' word as it is."""
+        """The gate did not show that the release is gone: take the counters' word as it is, and keep an eye on it."""
         if self.deadline_ms is None or now_ms < self.deadline_ms:
             return ()
+        self.memo = self.memo.model_copy(update={"armed": True})
         return self._timed_out()
+
+    def _left_armed(self, gate: GateObserved, now_ms: int) -> tuple[Action, ...]:
+        """Take back a release that was given up on. One that the gate's own button gave is not ours to take."""
+        if not self.memo.armed:
+            return ()
+        if not gate.released:
+            self.memo = self.memo.model_copy(update={"armed": now_ms < self._doubt_until_ms})
+            return ()
+        if self.state is not State.IDLE or now_ms < self._close_again_ms:
+            return ()
+        self._close_again_ms = now_ms + self.settings.close_timeout_ms
+        return (ToGate(CloseGate()),)
 
     def _timed_out(self) -> tuple[Action, ...]:
         held = self.memo.open
@@ -223,6 +247,7 @@ class PassengerLane:
             self.deadline_ms = now_ms + self.settings.pass_timeout_ms
         elif self.state is State.CLOSING and not gate.released and not gate.sensors:
             actions += self._timed_out()
+        actions += self._left_armed(gate, now_ms)
         return (Commit(tuple(events)), *actions) if events else tuple(actions)
 
     def _count(self, direction: Direction, persons: int, now_ms: int, *, recovered: bool) -> list[Event]:

@@ -144,3 +144,5 @@ class Memo(BaseModel):
     in_count: int | None = None
     out_count: int | None = None
     open: Open | None = None
+    armed: bool = False
+    """A release was given up on, and the gate has not shown since that it is gone."""

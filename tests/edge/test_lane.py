@@ -194,6 +194,22 @@ async def test_a_passage_from_the_document_to_the_counter(desk):
     assert desk.memo() == Memo(in_count=1, out_count=0)
 
 
+async def test_a_gate_that_could_not_be_told_to_close_is_told_again_though_it_shows_nothing_new(desk):
+    """It stayed released for anybody: the demo's traveller who turned back waited for ever for it to close."""
+    await desk.runner.credential(CredentialRead(specimen(1)))
+    desk.sees(released=True)
+    desk.gate_fails = DeviceSilent("no answer", place="TS")
+    await until(lambda: "PassageTimedOut" in desk.names())
+    assert desk.memo().armed
+    desk.gate_fails = None
+    told = len(desk.commands)
+    desk.sees(released=True)
+    await until(lambda: len(desk.commands) > told)
+    assert desk.commands[told:] == [CloseGate()]
+    desk.sees()
+    await until(lambda: not desk.runner.lane.watching)
+
+
 async def test_who_does_not_enter_is_timed_out_after_the_release_is_taken_back(desk):
     await desk.runner.credential(CredentialRead(specimen(1)))
     desk.sees(released=True)

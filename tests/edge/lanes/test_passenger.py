@@ -131,6 +131,39 @@ def test_a_gate_command_that_fails_is_not_repeated(desk):
     assert desk.words() == ["PassageDecided", "OpenGate", "CloseGate", "PassageTimedOut"]
 
 
+def test_promise_a_gate_that_was_out_of_reach_is_told_again_that_the_release_is_gone(desk):
+    desk.feed(shown()).feed(Tick(), 8_000).feed(Tick(), 2_000)
+    assert desk.words()[-1] == "PassageTimedOut"
+    desk.feed(gate(5, 5, released=True), 60_000)
+    assert desk.words()[-1] == "CloseGate"
+    desk.feed(gate(5, 5, released=True), 1_999)
+    assert desk.words().count("CloseGate") == 2
+    desk.feed(gate(5, 5, released=True), 1)
+    assert desk.words().count("CloseGate") == 3
+    desk.feed(gate(5, 5), 100).feed(gate(5, 5, released=True), 5_000)
+    assert desk.words().count("CloseGate") == 3  # the guard's own button
+
+
+def test_promise_a_release_that_comes_to_the_gate_after_it_failed_is_taken_back(desk):
+    desk.gate_ok = False
+    desk.feed(shown()).feed(gate(5, 5), 100).feed(gate(5, 5, released=True), 500)
+    assert desk.words() == ["PassageDecided", "OpenGate", "CloseGate", "PassageTimedOut", "CloseGate"]
+
+
+def test_a_release_that_was_given_up_on_is_taken_back_after_a_restart_too(desk):
+    desk.feed(shown()).feed(Tick(), 8_000).feed(Tick(), 2_000)
+    again = Desk(PassengerLane("L1", PassengerSettings(), memo=desk.durable)).feed(gate(5, 5, released=True))
+    assert again.words() == ["CloseGate"]
+
+
+def test_whoever_comes_next_is_not_shut_out_by_what_was_left(desk):
+    desk.feed(shown()).feed(Tick(), 8_000).feed(Tick(), 2_000).feed(shown("A2"), 100)
+    desk.feed(gate(5, 5, released=True), 100)
+    assert desk.words()[-2:] == ["PassageDecided", "OpenGate"]
+    desk.feed(gate(6, 5), 100)
+    assert (desk.words()[-1], desk.said[-1].attempt, desk.lane.watching) == ("PassageCleared", "A2", False)
+
+
 @pytest.mark.parametrize(
     ("counts", "after", "told"),
     [
@@ -252,7 +285,7 @@ class EverybodyIsCounted(RuleBasedStateMachine):
         for word in self.desk.said[self.number :]:
             if isinstance(word, OpenGate):
                 self.released = True
-            elif isinstance(word, CloseGate):
+            elif isinstance(word, CloseGate) and self.desk.gate_ok:
                 self.released = False
         self.number = len(self.desk.said)
 
@@ -295,6 +328,15 @@ class EverybodyIsCounted(RuleBasedStateMachine):
         if looks:
             self.look()
             self.commands()
+
+    @rule()
+    def in_the_end_no_release_is_left(self):
+        self.desk.gate_ok = True
+        for _ in range(4):
+            self.look(after=12_000)
+            self.desk.feed(Tick(), 12_000)
+            self.commands()
+        assert not self.released or self.desk.lane.busy
 
     @invariant()
     def each_person_once(self):
