@@ -329,6 +329,13 @@ class EverybodyIsCounted(RuleBasedStateMachine):
             self.look()
             self.commands()
 
+    @rule(direction=st.sampled_from(Direction), after=st.sampled_from([500, 2_000, 12_000]))
+    def the_gate_is_out_of_reach_once_it_is_open(self, direction, after):
+        self.somebody_shows_a_document(direction, Effect.RELEASE)
+        self.desk.gate_ok = False
+        for _ in range(3):
+            self.time_goes_on(after, ())
+
     @rule()
     def in_the_end_no_release_is_left(self):
         self.desk.gate_ok = True
