@@ -3,8 +3,8 @@
 Promises:
 1. A grant leaves only after it is committed who gets it, for which camera and why: that row is the audit.
 2. A camera is where its last CameraOffered said; a camera that shows nothing gets no grant.
-3. What is kept of a grant redeems nothing: its text is in the one answer (and, for a retry, in the kept answer, which
-   is as short-lived as the grant is).
+3. What is kept of a grant redeems nothing: its text is in the one answer, and for a retry in the kept answer, where it
+   is worth nothing once the grant is over or was redeemed.
 """
 
 from collections.abc import Mapping, Sequence
