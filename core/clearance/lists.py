@@ -9,10 +9,10 @@ Delta: a head with `from_version`, then `+` or `-` before each entry line. Both 
 so that a delta on the wrong base is found.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,12 +35,47 @@ class ListHead(BaseModel):
     from_version: int | None = None
 
 
+class Rows(Mapping[str, tuple[ListEntry, ...]]):
+    """Token -> entries, kept as the text they came as.
+
+    At hundreds of thousands of objects the collector looks for a tenth of a second, and every gate waits; not at text.
+    """
+
+    __slots__ = ("_rests",)
+
+    def __init__(self, rests: Mapping[str, str]) -> None:
+        """Take of each token what follows it in its lines, these parted by line feeds; each is known to be an entry."""
+        self._rests = rests
+
+    def __getitem__(self, token: str) -> tuple[ListEntry, ...]:
+        return tuple(_entry(rest) for rest in self._rests[token].split("\n"))
+
+    def get(self, token: str, default: Any = None) -> Any:
+        """Return the entries of a token."""
+        return self[token] if token in self._rests else default
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rests)
+
+    def __len__(self) -> int:
+        return len(self._rests)
+
+    def __eq__(self, other: object) -> bool:
+        return self._rests == other._rests if isinstance(other, Rows) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as of every mapping
+
+    def lines(self) -> set[str]:
+        """Return the entry lines."""
+        return {f"{token}\t{rest}" for token, rests in self._rests.items() for rest in rests.split("\n")}
+
+
 @dataclass(frozen=True, slots=True)
 class ListContent:
-    """A list whole: its head and token -> entries."""
+    """A list whole: its head and its entries."""
 
     head: ListHead
-    entries: Mapping[str, tuple[ListEntry, ...]]
+    entries: Rows
 
     def in_force(self, confirmed_at: datetime) -> ListInForce:
         """Return the list as the engine takes it."""
@@ -49,21 +84,20 @@ class ListContent:
 
     def lines(self) -> set[str]:
         """Return the entry lines."""
-        return {_line(token, entry) for token, entries in self.entries.items() for entry in entries}
+        return self.entries.lines()
 
 
 def make_content(
     list_id: str, version: int, effect: ListEffect, priority: int, rows: Iterable[tuple[str, ListEntry]]
 ) -> ListContent:
     """Return a list of (token, entry) rows."""
-    grouped: dict[str, tuple[ListEntry, ...]] = {}
+    rests: dict[str, str] = {}
     count = 0
     for token, entry in sorted(rows, key=lambda row: (row[0], row[1].entry_id)):
-        grouped[token] = (*grouped.get(token, ()), entry)
+        _add(rests, token, _rest(entry))
         count += 1
-    return ListContent(
-        ListHead(list_id=list_id, version=version, effect=effect, priority=priority, entries=count), grouped
-    )
+    head = ListHead(list_id=list_id, version=version, effect=effect, priority=priority, entries=count)
+    return ListContent(head, Rows(rests))
 
 
 def write_snapshot(content: ListContent) -> str:
@@ -120,29 +154,44 @@ def _split(text: str) -> tuple[ListHead, list[str]]:
 def _content(head: ListHead, lines: list[str]) -> ListContent:
     if len(lines) != head.entries:
         raise ListRefused(f"{len(lines)} entries, the head says {head.entries}", place=head.list_id)
-    grouped: dict[str, tuple[ListEntry, ...]] = {}
+    rests: dict[str, str] = {}
     for number, line in enumerate(lines, start=2):
-        fields = line.split("\t")
-        if len(fields) != 5 or not fields[0] or not fields[1]:
-            raise ListRefused("not an entry", place=f"{head.list_id} line {number}")
-        token, entry_id, valid_from, valid_to, person_class = fields
+        token, _, rest = line.partition("\t")
         try:
-            entry = ListEntry(entry_id, _moment(valid_from), _moment(valid_to), person_class or None)
+            _entry(rest)
         except ValueError as error:
-            raise ListRefused(f"not a time: {error}", place=f"{head.list_id} line {number}") from error
-        grouped[token] = (*grouped.get(token, ()), entry)
-    return ListContent(head, grouped)
+            raise ListRefused(str(error), place=f"{head.list_id} line {number}") from error
+        if not token:
+            raise ListRefused("an entry without a token", place=f"{head.list_id} line {number}")
+        _add(rests, token, rest)
+    return ListContent(head, Rows(rests))
+
+
+def _add(rests: dict[str, str], token: str, rest: str) -> None:
+    rests[token] = f"{rests[token]}\n{rest}" if token in rests else rest
+
+
+def _entry(rest: str) -> ListEntry:
+    """Return what a line says after its token; raise ValueError where it is no entry."""
+    fields = rest.split("\t")
+    if len(fields) != 4 or not fields[0]:
+        raise ValueError("not an entry")
+    entry_id, valid_from, valid_to, person_class = fields
+    return ListEntry(entry_id, _moment(valid_from), _moment(valid_to), person_class or None)
 
 
 def _moment(text: str) -> datetime | None:
     if not text:
         return None
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"not a time: {text}") from None
     if moment.tzinfo is None:
-        raise ValueError(f"{text} has no time zone")
+        raise ValueError(f"not a time: {text} has no time zone")
     return moment
 
 
-def _line(token: str, entry: ListEntry) -> str:
-    times = (moment.isoformat() if moment else "" for moment in (entry.valid_from, entry.valid_to))
-    return "\t".join((token, entry.entry_id, *times, entry.person_class or ""))
+def _rest(entry: ListEntry) -> str:
+    times = (moment.astimezone(UTC).isoformat() if moment else "" for moment in (entry.valid_from, entry.valid_to))
+    return "\t".join((entry.entry_id, *times, entry.person_class or ""))
