@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from core.errors import NotFound
 from drivers import registry
-from drivers.barrier.layout import BarrierBoard
+from drivers.barrier.contacts import Board
 from drivers.base import command_names
 from drivers.facts import PlateRead
 from edge.cabins.mistakes import cabin_mistakes
@@ -175,11 +175,11 @@ def has_light(specs: Mapping[str, DeviceSpec], device: str) -> bool:
     return board is not None and board.has_light
 
 
-def _board(specs: Mapping[str, DeviceSpec], device: str) -> BarrierBoard | None:
+def _board(specs: Mapping[str, DeviceSpec], device: str) -> Board | None:
     spec = specs.get(device)
     made = spec.driver.make(spec.profile, spec.settings) if spec else None
-    return made if isinstance(made, BarrierBoard) else None
+    return made if isinstance(made, Board) else None
 
 
-def _loops(board: BarrierBoard) -> frozenset[Loop]:
+def _loops(board: Board) -> frozenset[Loop]:
     return frozenset(Loop(name) for name in board.wired)

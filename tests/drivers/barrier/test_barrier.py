@@ -8,8 +8,8 @@ from core.errors import ConfigInvalid, FrameInvalid, Unsupported
 from core.messages.commands import OpenGate
 from drivers.barrier import DRIVER
 from drivers.barrier.commands import LowerArm, RaiseArm, SetLight
+from drivers.barrier.contacts import SWITCHES_DISAGREE
 from drivers.barrier.facts import BarrierSeen
-from drivers.barrier.layout import SWITCHES_DISAGREE
 from drivers.base import Space, Write
 from drivers.facts import DeviceSignal
 from drivers.profile import Profile, read_profile

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.barrier.layout import SWITCHES_DISAGREE
+from drivers.barrier.contacts import SWITCHES_DISAGREE
 from edge.cli import language
 from edge.cli.sentences import FAULTS, SENTENCES, told
 from edge.cli.sentences_devices import SIGNALS, WORDS
