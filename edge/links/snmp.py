@@ -119,18 +119,22 @@ class SnmpDevice:
 
     async def _greet(self, address: tuple[str, int], target: Target) -> None:
         """Ask for the device's clock; where it is silent, find out whether it is there: raise DeviceRefused if so."""
+        clock = (oids.SYS_UP_TIME,)
         try:
-            await self._engine.get(target, (oids.SYS_UP_TIME,))
+            await self._engine.get(target, clock)
+        except DeviceSilent:
+            if not await self._is_there(address):
+                raise
+        else:
+            return
+        try:
+            await self._engine.get(target, clock)  # it may have come back only now
         except DeviceSilent:
             if self._words.settings.version == "3":
                 cure = "check the secrets, above all that of privacy, and the user's rights"
                 raise DeviceRefused("it is there, but does not answer this user", place=self.url, cure=cure) from None
-            if await self._is_there(address):
-                cure = "check the community and from where it may be used"
-                raise DeviceRefused(
-                    "it is there, but does not answer this community", place=self.url, cure=cure
-                ) from None
-            raise
+            cure = "check the community and from where it may be used"
+            raise DeviceRefused("it is there, but does not answer this community", place=self.url, cure=cure) from None
 
     async def _is_there(self, address: tuple[str, int]) -> bool:
         try:

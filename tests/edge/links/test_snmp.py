@@ -59,6 +59,21 @@ class Asked(Agent):
         return Agent.answer(self, data)
 
 
+@dataclass(slots=True)
+class _Loses(Agent):
+    """Loses the first question about its clock, all of its tries; answers who it is."""
+
+    lost: int = 0
+
+    def answer(self, data):
+        answer = Agent.answer(self, data)
+        asks_who = len(data) < 70 and data[4:5] == b"\x03"
+        if answer is None or asks_who or self.lost >= V2C.retries + 1:
+            return answer
+        self.lost += 1
+        return None
+
+
 @dataclass
 class Told:
     facts: list = field(default_factory=list)
@@ -171,6 +186,16 @@ async def test_a_wrong_community_is_told_from_a_device_that_is_away(engine, agen
         await fails(device(engine, url), DeviceSilent)
         await fails(device(engine, url, V3), DeviceSilent)
     await fails(device(engine, url, V3), LinkLost)
+
+
+@pytest.mark.parametrize("settings", [V2C, V3], ids=["2c", "3"])
+async def test_a_device_that_comes_back_while_it_is_asked_is_not_called_one_that_refuses(engine, agent, settings):
+    """A switch that started anew was left alone for half a minute, with a cure that was none."""
+    lost = _Loses(agent.mib, usm=agent.usm)
+    told = Told()
+    async with serve_snmp(lost) as url, running(device(engine, url, settings), told):
+        await told.until(whole)
+    assert lost.lost > 0
 
 
 async def test_a_secret_that_is_too_short_is_refused_before_it_is_used(engine, agent):
