@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Union
 from pydantic import SecretStr
 
 from core.errors import BufferFull, BufferUnavailable
+from drivers.barrier.facts import BarrierSeen
 from drivers.face_terminal.facts import FaceCompared
 from drivers.facts import Fact, PeopleCounted, PlateRead
 from edge.board import Board
@@ -142,6 +143,8 @@ def _routed(spec: DeviceSpec, around: Around, made: Devices, others: Deliver) ->
     deliver = others
     if PlateRead in spec.driver.facts:
         deliver = _plates(spec, around, deliver)
+    if BarrierSeen in spec.driver.facts:
+        deliver = _seen_too(_seen_by(spec, around), deliver)
     if FaceCompared in spec.driver.facts:
         deliver = _faces(spec, around, deliver)
     if PeopleCounted in spec.driver.facts:
@@ -169,6 +172,14 @@ def _unanswered(spec: DeviceSpec, around: Around, deliver: Deliver) -> Deliver:
             around.board.record(spec.id).counters["not_committed"] += 1
 
     return take
+
+
+def _seen_too(seen: Callable[[Fact], None], others: Deliver) -> Deliver:
+    async def deliver(fact: Fact) -> None:
+        seen(fact)
+        await others(fact)
+
+    return deliver
 
 
 def _plates(spec: DeviceSpec, around: Around, others: Deliver) -> Deliver:

@@ -151,5 +151,24 @@ async def open_ntp(spec: DeviceSpec, _shared: Shared, rejected: Callable[[str], 
     return NtpServer(spec.link, cast("NtpWords", spec.driver.make(spec.profile, spec.settings)), rejected=rejected)
 
 
-OPENED_BY: Final[dict[str, Open]] = {"http": open_camera, "https": open_camera, "snmp": open_snmp, "ntp": open_ntp}
+async def open_isapi(spec: DeviceSpec, _shared: Shared, _rejected: Callable[[str], None]) -> Runs:
+    """Make the client of a barrier at a camera's own contacts."""
+    from drivers.digest import Login
+    from drivers.hik_barrier import HikBarrierSettings
+    from drivers.hik_barrier.layout import CameraBarrier
+    from edge.links.isapi import IsapiBarrier
+
+    settings = cast("HikBarrierSettings", spec.settings)
+    words = cast("CameraBarrier", spec.driver.make(spec.profile, settings))
+    login = Login(settings.username, read_secret(settings.password)) if settings.password else None
+    return IsapiBarrier(spec.link, words, login, timeout_s=settings.timeout_ms / 1000)
+
+
+OPENED_BY: Final[dict[str, Open]] = {
+    "http": open_camera,
+    "https": open_camera,
+    "isapi": open_isapi,
+    "ntp": open_ntp,
+    "snmp": open_snmp,
+}
 """By the scheme of the link."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from drivers.cabin.layout import CabinMap
 from drivers.digest import Login
+from drivers.hik_barrier import HikBarrierSettings
 from drivers.onvif_camera import CameraSettings
 from drivers.profile import checked_map
 from drivers.snmp.layout import SnmpSettings
@@ -18,6 +19,7 @@ from edge.sections import DeviceSpec
 from simulators.barrier import Barrier, barrier_bank
 from simulators.cabin import Cabin, Controller
 from simulators.display import Display, display_of, serve_pty_display, serve_tcp_display
+from simulators.hik_barrier import serve_gate_camera
 from simulators.instrument import Instrument
 from simulators.modbus import Bank, Server, serve_pty, serve_tcp
 from simulators.nmea0183 import Receiver, Track, serve_pty_receiver, serve_tcp_receiver
@@ -92,6 +94,13 @@ async def _display(served: Served, spec: DeviceSpec, stack: _Stack) -> None:
     served.links[spec.id] = display.url
 
 
+async def _gate_camera(served: Served, spec: DeviceSpec, stack: _Stack) -> None:
+    settings = cast("HikBarrierSettings", spec.settings)
+    login = Login(settings.username, secret(settings.password))
+    barrier = served.barriers[spec.id] = Barrier()
+    _, served.links[spec.id] = await stack.enter_async_context(serve_gate_camera(spec.profile, barrier, login=login))
+
+
 async def _camera(served: Served, spec: DeviceSpec, _stack: _Stack) -> None:
     settings = cast("CameraSettings", spec.settings)
     login = Login(settings.username, secret(settings.password))
@@ -118,6 +127,7 @@ _SERVED: Final[dict[str, Callable[[Served, DeviceSpec, _Stack], Awaitable[None]]
     "reader": _reader,
     "display": _display,
     "nmea0183": _receiver,
+    "hik-barrier": _gate_camera,
     "onvif-camera": _camera,
     "snmp": _agent,
     "ntp": _clock,

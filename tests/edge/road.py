@@ -19,6 +19,7 @@ from edge.config import parse_config
 from edge.profiles import load_profile
 from simulators.barrier import Barrier, barrier_bank
 from simulators.hik_anpr import PlateCamera
+from simulators.hik_barrier import LOGIN, serve_gate_camera
 from simulators.modbus import serve_tcp
 from simulators.pushing import pushing
 
@@ -50,6 +51,12 @@ def camera(name):
     return device(name, "hik-anpr", "hikvision/isapi-anpr", f"http-server://127.0.0.1:0/{name}", access=access)
 
 
+def barrier_at(name, profile, link):
+    driver = load_profile(profile).driver
+    login = {"username": LOGIN.username, "password": "env:GATEFLEET_TEST_GATE"}
+    return device(name, driver, profile, link, **({"settings": login} if driver == "hik-barrier" else {}))
+
+
 @dataclass
 class Road:
     """Lanes V1, V2, ... with a barrier and two cameras each, and a camera that serves no lane."""
@@ -67,7 +74,7 @@ class Road:
     def table(self):
         devices, lanes = [camera("ROAD-CAM")], []
         for lane, link in self.links.items():
-            devices += [device(f"{lane}-BR", "barrier", self.profile, link)]
+            devices += [barrier_at(f"{lane}-BR", self.profile, link)]
             devices += [camera(f"{lane}-F"), camera(f"{lane}-R")]
             lanes.append(
                 {
@@ -148,12 +155,19 @@ async def road_in(folder, signer, *, lanes=1, profile="reference/barrier") -> As
         for number in range(1, lanes + 1):
             lane = f"V{number}"
             barriers[lane] = Barrier(travel_s=0.05)
-            bank = barrier_bank(barriers[lane], load_profile(profile))
-            server = await stack.enter_async_context(serve_tcp({1: bank}))
-            links[lane] = f"{server.url}?unit=1"
+            links[lane] = await _served(barriers[lane], load_profile(profile), stack)
         road = Road(folder, signer, barriers, links, profile, stack)
         try:
             yield road
         finally:
             for one in road.running:
                 await one.stop()
+
+
+async def _served(barrier, profile, stack):
+    """Serve a barrier as its profile says: behind a Modbus board, or at a camera's own contacts."""
+    if profile.driver == "hik-barrier":
+        _, link = await stack.enter_async_context(serve_gate_camera(profile, barrier))
+        return link
+    server = await stack.enter_async_context(serve_tcp({1: barrier_bank(barrier, profile)}))
+    return f"{server.url}?unit=1"

@@ -26,6 +26,7 @@ CALLING = [one for one in DEVICES.values() if one.calls]
 TELLS = {
     "turnstile": "GateObserved",
     "barrier": "BarrierSeen",
+    "hik-barrier": "BarrierSeen",
     "display": "DeviceDescribed",
     "reader": "CredentialRead",
     "instrument": "Measured",
@@ -141,6 +142,8 @@ ENDS = {
     ("turnstile", "jammed"): (True, "fault_bit"),
     ("instrument", "no-value"): (True, "doubtful"),
     ("ntp", "silent"): (False, "link_down"),
+    ("hik-barrier", "unplugged"): (True, "link_down"),
+    ("hik-barrier", "garbled"): (False, "link_down"),
 }
 
 

@@ -73,6 +73,15 @@ def test_the_sums_are_those_of_the_table():
     assert sum(CAMERAS.values()) == 189
 
 
+def test_barriers_stand_behind_relay_boards_and_at_cameras_own_contacts():
+    found = Counter((spec.driver.name, spec.profile.name) for _, spec in devices("", "barrier"))
+    assert found == {
+        ("barrier", "reference/barrier"): sum(LANES.values()) - LANES["shenjing"],
+        ("barrier", "waveshare/barrier-modbus-rtu-relay-d"): LANES["shenjing"] - 3,
+        ("hik-barrier", "hikvision/isapi-barrier-gate"): 3,
+    }
+
+
 def test_switches_servers_and_firewalls():
     found = Counter((spec.id.split("-")[2], config.file.edge.name) for config, spec in devices("", "network"))
     assert found == {
