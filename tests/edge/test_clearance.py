@@ -1,6 +1,6 @@
 """The judge: whatever a reader sends, there is a decision, and it names nobody by number."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from core.clearance.model import Direction, Effect, LaneRules, ListEffect, ListEntry, ListInForce, ReasonCode, RuleSet
 from core.crypto import suite
 from core.identity.mrz import check_digit
+from core.identity.plates import parse_plate
 from core.identity.tokens import TokenKind, identify, subject_token
 from edge.clearance import Judge
+from edge.lanes.votes import PlateVote, Verdict
 from simulators.people import specimen
 
 from .conftest import START, TOKEN_KEY
@@ -121,3 +123,28 @@ def test_whatever_is_read_there_is_a_decision(text):
 def test_a_short_token_key_is_told_before_anybody_comes():
     with pytest.raises(Exception, match="at least 16 bytes"):
         subject_token(TokenKind.OPAQUE, "probe", b"short", HMAC)
+
+
+SLOT = (datetime(2026, 11, 21, 1, tzinfo=UTC), datetime(2026, 11, 21, 1, 30, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("plate", "minutes", "effect"),
+    [
+        ("粤B12345", 0, Effect.RELEASE),
+        ("粤B12345", 29, Effect.RELEASE),
+        ("粤B12345", -1, Effect.DIVERT_SECONDARY),
+        ("粤B12345", 30, Effect.DIVERT_SECONDARY),
+        ("粤D67F66", 10, Effect.DIVERT_SECONDARY),
+    ],
+)
+def test_an_appointment_is_an_entry_of_a_list_that_is_valid_for_its_slot(plate, minutes, effect):
+    """And a binding is one too: who has none takes the lane's default."""
+    booked = subject_token(TokenKind.PLATE, "粤B12345", TOKEN_KEY.encode(), HMAC)
+    slots = ListInForce("slots", 1, ListEffect.RELEASE_FAST, 20, SLOT[0], {booked: (ListEntry("A-1", *SLOT),)})
+    lane = LaneRules(default=Effect.DIVERT_SECONDARY, lists=("slots",))
+    rules = RuleSet(version=3, timezone="Asia/Shanghai", lanes={"V1": lane})
+    one = Judge(ruleset=rules, lists=lambda: (slots,), token_key=TOKEN_KEY.encode(), hmac=HMAC)
+    seen = Verdict((PlateVote(parse_plate(plate), 0.95, 3, 2.8),), 3)
+    decision = one.judge_vehicle(seen, "V1", Direction.IN, SLOT[0] + timedelta(minutes=minutes))
+    assert decision.effect is effect
