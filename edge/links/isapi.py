@@ -5,11 +5,11 @@ Its promises:
 2. A login goes to the host of the link and to no other: redirects are not followed.
 3. An answer is at most so long and comes in its time, or the question fails.
 4. An order that has not been answered in time may have been done; who gave it is told that it failed.
-5. A pulse that was begun is ended, in several tries; where that fails it is said.
+5. A pulse that was begun is ended, in several tries, also when the daemon stops; where that fails it is said.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -45,6 +45,7 @@ class IsapiBarrier:
         self._seen = False
         """Whether the last look succeeded; no move is begun blindly."""
         self._ordering = asyncio.Lock()
+        self._moving: set[asyncio.Future[None]] = set()
 
     async def run(self, deliver: Deliver) -> None:
         """Look again and again; raise LinkLost, DeviceSilent, DeviceRefused or FrameInvalid."""
@@ -69,14 +70,27 @@ class IsapiBarrier:
 
     async def command(self, command: DeviceCommand) -> None:
         """Have the camera do a command; raise Unsupported, LinkLost, or as `run`."""
-        puts = self._words.puts(command)
+        moving = asyncio.ensure_future(self._move(self._words.puts(command)))
+        self._moving.add(moving)
+        moving.add_done_callback(self._moving.discard)
+        await asyncio.shield(moving)
+
+    async def _move(self, puts: Sequence[Put]) -> None:
         async with self._ordering:
             if not self._seen:
                 raise LinkLost("not connected", place=self.url)
-            await self._put(puts[0])
+            doubt: GatefleetError | None = None
+            try:
+                await self._put(puts[0])
+            except DeviceRefused:
+                raise
+            except GatefleetError as error:
+                doubt = error  # it may have been done
             for put in puts[1:]:
                 await asyncio.sleep(put.after_ms / 1000)
                 await self._follow(put)
+            if doubt is not None:
+                raise doubt
 
     async def _follow(self, put: Put) -> None:
         """Do what follows in a move that is begun, such as the end of a pulse: not at the first try only."""

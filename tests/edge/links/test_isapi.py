@@ -103,6 +103,27 @@ async def test_promise_a_pulse_that_was_begun_is_ended():
         assert at.camera.outputs == {1: "low"}
 
 
+async def test_promise_a_pulse_is_ended_when_the_daemon_stops_in_the_middle():
+    async with served(OUTPUT) as at:
+        await at.told.until(seen)
+        raising = asyncio.create_task(at.client.command(RaiseArm()))
+        assert await at.barrier.wait_arm("open", 2)
+        raising.cancel()
+        at.running.cancel()
+        await asyncio.wait({raising, at.running}, timeout=3)
+        assert at.camera.outputs == {1: "low"}
+
+
+async def test_promise_a_pulse_whose_begin_was_not_answered_is_ended_too():
+    async with served(OUTPUT) as at:
+        await at.told.until(seen)
+        at.camera.habits.garbled = True
+        asyncio.get_running_loop().call_later(0.3, setattr, at.camera.habits, "garbled", False)
+        with pytest.raises(FrameInvalid):
+            await at.client.command(RaiseArm())
+    assert (at.barrier.orders, at.camera.outputs) == (["raise"], {1: "low"})
+
+
 async def test_a_pulse_that_could_not_be_ended_is_told():
     async with served(OUTPUT) as at:
         await at.told.until(seen)
