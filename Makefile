@@ -59,7 +59,7 @@ bench-crypto: venv ## SM2, SM3, SM4 against what the documents ask
 bench-devices: venv ## 5,000 locators; 189 cameras; 42 plate cameras with barriers, each on one daemon
 	$(BIN)/python -m bench.devices $(if $(JSON),--json $(JSON))
 
-bench-families: venv ## each family of devices lies, hangs and dies in turn: what the others feel (35 minutes)
+bench-families: venv ## each family of devices lies, hangs and dies in turn: what the others feel (26 minutes)
 	$(BIN)/python -m bench.families $(if $(JSON),--json $(JSON))
 
 fuzz: venv ## broken input for every parser, ten minutes; SECONDS=60 for less

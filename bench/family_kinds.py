@@ -22,6 +22,8 @@ from bench.family_load import GARBAGE, LOST_MS, At, Lateness, Live, Plan, listen
 from bench.lone import Table, device, pushes, secret
 from bench.plates import lane_tables
 from core.clearance.model import Direction
+from drivers.snmp import oids
+from drivers.snmp.ber import NULL, write, write_oid
 from edge.profiles import load_profile
 from simulators.barrier import Barrier, barrier_bank
 from simulators.desk import Desk
@@ -334,14 +336,19 @@ def _counted(refresh: Callable[..., None] | None, late: Lateness, unit: int) -> 
     return read
 
 
+_WALKS: Final = tuple(write_oid(oid) + write(NULL, b"") for oid in (oids.IF_ADMIN, oids.POE_ADMIN))
+"""What the first question of a walk has that is due each SNMP_MS; names are asked for at other times."""
+
+
 @dataclass(slots=True)
 class _Asked(Agent):
     late: Lateness | None = None
 
     def answer(self, data: bytes) -> bytes | None:
-        """Answer a datagram, whose end names what is asked."""
-        if self.late is not None:
-            self.late.polled((id(self), data[-24:]))
+        """Answer a datagram; note where a walk begins."""
+        for begin in _WALKS:
+            if self.late is not None and begin in data:
+                self.late.polled((id(self), begin))
         return Agent.answer(self, data)
 
 
