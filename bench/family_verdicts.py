@@ -3,8 +3,8 @@
 A sample counts by how many times it is its own family's p99 in all good windows of the run, so that fast families
 weigh as much as slow ones. What moved is the p99 of these over all other families, in the windows of all faults and
 rounds, held against the good windows before and after each. How far as many good windows move against theirs is the
-noise of the machine: a single fault's figure is within it. What did not come within two seconds counts as two seconds; a family that was sick is no witness until it has
-been well for a while.
+noise of the machine: a single fault's figure is within it. What did not come within two seconds counts as two seconds;
+a family that was sick is no witness until it has been well for a while.
 """
 
 from collections import defaultdict
