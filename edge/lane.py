@@ -88,6 +88,8 @@ class LaneRunner:
         self._alarm = Alarm(clock, self._tick)
         self._mode = ModeTold(spec, judge.ruleset.version, ledger)
         self._last_gate: GateObserved | None = None
+        self._told_ns = 0
+        """When the gate was told something last."""
         self._last_text = ("", 0)
         self._gate_error = ""
 
@@ -143,6 +145,9 @@ class LaneRunner:
     async def _take(self, waiting: _Waiting) -> str:
         """Take one thing to its end; return what did not work."""
         happened = waiting.happened
+        if isinstance(happened, GateObserved) and waiting.came_ns < self._told_ns:
+            self._last_gate = None  # from before the gate was told: it confirms nothing, and the next look says it all
+            return ""
         if isinstance(happened, AskOpen) and self.lane.unsettled:
             return "somebody is being served: try again in a moment"
         if isinstance(happened, CredentialRead):
@@ -220,6 +225,8 @@ class LaneRunner:
             self._gate_error = self._gate_error or str(error)
             log.warning("gate.command_failed", lane=self.spec.id, command=type(command).__name__, error=str(error))
             return str(error)
+        finally:
+            self._told_ns = time.monotonic_ns()
         return ""
 
     def _tick(self) -> None:

@@ -194,6 +194,23 @@ async def test_a_passage_from_the_document_to_the_counter(desk):
     assert desk.memo() == Memo(in_count=1, out_count=0)
 
 
+async def test_what_was_seen_before_the_gate_was_told_confirms_nothing(desk, task):
+    """An order done late, and not answered: who walked through was told of as one who had forced the gate."""
+    desk.gate_waits, desk.gate_fails = asyncio.Event(), DeviceSilent("its effect is unknown", place="TS")
+    showing = task(desk.runner.credential(CredentialRead(specimen(1))))
+    await until(lambda: desk.commands)
+    desk.sees()  # polled before the gate was open
+    desk.gate_waits.set()
+    await showing
+    await desk.settled()
+    assert desk.commands == [OpenGate(direction=Direction.IN), CloseGate()]
+    assert desk.runner.lane.state is State.CLOSING
+    desk.sees(sensors=frozenset({"middle"}))
+    desk.sees(in_count=1)
+    await until(lambda: "PassageCleared" in desk.names())
+    assert desk.names() == ["PassageDecided", "PassageCleared"]
+
+
 async def test_a_gate_that_could_not_be_told_to_close_is_told_again_though_it_shows_nothing_new(desk):
     """It stayed released for anybody: the demo's traveller who turned back waited for ever for it to close."""
     await desk.runner.credential(CredentialRead(specimen(1)))
